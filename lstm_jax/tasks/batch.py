@@ -1,0 +1,23 @@
+"""The one form in which examples reach the network, whether made of random numbers or read from disk."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+
+
+class Batch(NamedTuple):
+    """A batch of B sequences of at most T steps, time-major.
+
+    Attributes:
+        inputs: ``(T, B, I)`` float32.
+        targets: ``(T, B)`` int32 class indices, or ``(T, B, O)`` float32; read only where ``loss_mask`` is true.
+        lengths: ``(B,)`` int32, valid steps of each sequence.
+        loss_mask: ``(T, B)`` bool, the steps that count in loss and metrics.
+    """
+
+    inputs: jax.Array
+    targets: jax.Array
+    lengths: jax.Array
+    loss_mask: jax.Array
