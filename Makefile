@@ -1,0 +1,84 @@
+# Every target sets itself up: a clone, Python >= 3.11 and a package index are enough. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PRESET ?= default
+OUT ?= results/gate_ablation
+JOBS ?= 2
+ARGS ?=
+
+# An interpreter by version, also where pyenv keeps it out of the PATH: $(call find_python,LIST OF VERSIONS).
+find_python = $(shell for v in $(1); do \
+  for p in python$$v $$(pyenv prefix $$(pyenv latest $$v 2>/dev/null) 2>/dev/null)/bin/python; do \
+    if $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; exit; fi; \
+  done; done)
+# python3 itself where the lock covers it, then the versions that the lock was made for, then anything newer.
+PYTHON ?= $(or $(shell python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+  && echo python3),$(call find_python,3.13 3.12 3.11 3),$(error No Python >= 3.11 found: make PYTHON=/path/to/python))
+NEWEST_PYTHON ?= $(call find_python,3.13 3.12)
+
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input -c requirements.lock
+SPECS := pyproject.toml requirements.lock
+# The development environment serves `make run` too; without it, run's own lighter one is made.
+RUN_READY = $(if $(wildcard $(VENV)/.dev-ready),$(VENV)/.dev-ready,$(VENV)/.run-ready)
+
+.PHONY: help setup run test test-newest check bench notebooks lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
+
+$(BIN)/python:
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-ready: $(SPECS) | $(BIN)/python
+	@echo "Installing what the experiment needs, at the versions of requirements.lock (once, about a minute)"
+	@$(PIP) -e '.[run]' && touch $@
+
+$(VENV)/.dev-ready: $(SPECS) | $(BIN)/python
+	@echo "Installing the development environment, at the versions of requirements.lock (once, a few minutes)"
+	@$(PIP) -e '.[dev]' && touch $@ $(VENV)/.run-ready
+
+setup: $(VENV)/.dev-ready ## make .venv with everything, at the locked versions
+
+run: $(RUN_READY) ## which gates matter? PRESET=smoke|default|full, OVERWRITE=1 starts anew
+	@$(BIN)/python experiments/01_gate_ablation/run.py --preset $(PRESET) --out $(OUT) \
+	  $(if $(OVERWRITE),--overwrite) $(ARGS)
+
+test: setup ## run the tests; ARGS="tests/cell -x" picks some
+	@cache=$$(mktemp -d); trap 'rm -rf "$$cache"' EXIT; \
+	JAX_COMPILATION_CACHE_DIR=$$cache $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+
+test-newest: ## run the tests on the newest Python that is here, hence on the newest JAX
+ifeq ($(NEWEST_PYTHON),)
+	@echo "Nothing run: no Python 3.13 or 3.12 was found here. Name one: make test-newest NEWEST_PYTHON=..."
+else
+	@$(MAKE) --no-print-directory test VENV=.venv-newest PYTHON=$(NEWEST_PYTHON)
+endif
+
+check: setup ## lint, format, types, architecture
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: setup ## times and sizes, side by side with Flax
+	@$(BIN)/python -m lstm_jax bench $(ARGS)
+
+notebooks: setup ## bring the notebook pairs into step, then execute them
+	@$(BIN)/jupytext --quiet --sync notebooks/*.py
+	@$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=300 notebooks/*.ipynb
+
+# The lock keeps its versions until UPGRADE=1. It is a pip constraints file, so leaving the CUDA parts of torch out
+# only means that they are not pinned: the oracles of the tests need none of them.
+lock: setup ## make requirements.lock from pyproject.toml; UPGRADE=1 for newer versions
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --all-extras \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) -o requirements.lock
+	@sed -i.old -E '/^(nvidia-|cuda-|triton)/d' requirements.lock && rm requirements.lock.old
+
+clean: ## remove environments, caches and builds; results stay
+	rm -rf .venv .venv-newest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
