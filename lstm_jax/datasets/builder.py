@@ -1,0 +1,94 @@
+"""The one TFDS builder, made from a record: ``array_record`` files, no TensorFlow.
+
+Only this file touches TFDS. Builders are made, not declared, so that importing the library does not import TFDS; they
+are not registered, so that our ``mnist`` does not meet TFDS' own; and a directory is always given, so that
+``TFDS_DATA_DIR`` never matters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from lstm_jax.datasets.record import Dataset, Example, Feature, Rows
+
+
+def _tfds() -> ModuleType:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import importlib_resources  # noqa: F401  (TFDS needs it and does not declare it)
+            import tensorflow_datasets
+    except ImportError as error:
+        raise ImportError(
+            f"data sets need tensorflow-datasets, array-record and importlib_resources ({error}): "
+            "pip install 'lstm_jax[data]'"
+        ) from error
+    return tensorflow_datasets
+
+
+def _tfds_feature(tfds: ModuleType, feature: Feature) -> Any:
+    if feature.dtype is str:
+        return tfds.features.Text()
+    return tfds.features.Tensor(shape=feature.shape, dtype=feature.dtype)
+
+
+def make_builder(dataset: Dataset, examples: Mapping[str, Iterable[Example]], data_dir: Path) -> Any:
+    """A ``tfds.core.GeneratorBasedBuilder`` that stores ``examples`` in their order under ``data_dir``."""
+    tfds = _tfds()
+
+    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        name = dataset.name
+        VERSION = tfds.core.Version(dataset.version)
+
+        def _info(self) -> Any:
+            columns = {name: _tfds_feature(tfds, feature) for name, feature in dataset.features.items()}
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description=dataset.summary,
+                features=tfds.features.FeaturesDict(columns),
+                license=dataset.licence,
+                disable_shuffling=True,
+            )
+
+        def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+            return {split: self._generate_examples(examples[split]) for split in dataset.splits}
+
+        def _generate_examples(self, part: Iterable[Example]) -> Iterator[tuple[int, Example]]:
+            yield from enumerate(part)
+
+    return Builder(data_dir=str(data_dir), file_format="array_record")
+
+
+def write(dataset: Dataset, examples: Mapping[str, Iterable[Example]], data_dir: Path) -> tuple[Path, dict[str, int]]:
+    """Writes the examples; returns the folder that holds them and the size of each split."""
+    tfds = _tfds()
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        builder = make_builder(dataset, examples, data_dir)
+        builder.download_and_prepare()
+    return Path(builder.data_dir), {split: builder.info.splits[split].num_examples for split in dataset.splits}
+
+
+def read(dataset: Dataset, folder: Path, split: str) -> Rows:
+    """All rows of a split as columns, in the order in which they were written."""
+    tfds = _tfds()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source = tfds.builder_from_directory(str(folder)).as_data_source(split=split)
+        rows = source.__getitems__(range(len(source)))
+    return {name: [_value(feature, row[name]) for row in rows] for name, feature in dataset.features.items()}
+
+
+def _value(feature: Feature, value: Any) -> Any:
+    if feature.dtype is str:
+        return value.decode() if isinstance(value, bytes) else str(value)
+    return np.asarray(value, feature.dtype)

@@ -1,0 +1,114 @@
+"""Where a data set comes from: prepared folder, raw folder, installed package, public address, in this order."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lstm_jax.datasets.record import DataNotFoundError, Dataset, PackageFiles
+from lstm_jax.datasets.store import prepared_folder, problem_with
+
+RAW_DIR, DATA_DIR = "LSTM_JAX_RAW_DIR", "LSTM_JAX_DATA_DIR"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place where a data set may come from.
+
+    Attributes:
+        kind: ``"prepared"``, ``"raw"``, ``"package"`` or ``"address"``.
+        location: folder, package with version, or address, for people to read.
+        found: whether it is there; an address is never found before it is tried.
+        paths: the raw files, in the record's order; empty unless found as raw files.
+        detail: why it is not used, or the like.
+    """
+
+    kind: str
+    location: str
+    found: bool
+    paths: tuple[Path, ...] = ()
+    detail: str = ""
+
+
+def default_data_dir() -> Path:
+    """``LSTM_JAX_DATA_DIR``, or a folder in the user's cache."""
+    if named := os.environ.get(DATA_DIR):
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "lstm_jax" / "datasets"
+
+
+def resolve_data_dir(data_dir: str | os.PathLike[str] | None) -> Path:
+    """The folder of prepared data sets: the one given, or the default."""
+    return Path(data_dir).expanduser() if data_dir is not None else default_data_dir()
+
+
+def resolve_raw_dir(raw_dir: str | os.PathLike[str] | None) -> Path | None:
+    """The folder of raw files: the one given (which must exist), or ``LSTM_JAX_RAW_DIR``, or None."""
+    if raw_dir is None:
+        named = os.environ.get(RAW_DIR)
+        return Path(named).expanduser() if named else None
+    folder = Path(raw_dir).expanduser()
+    if not folder.is_dir():
+        raise DataNotFoundError(f"the folder of raw data {str(folder)!r} does not exist or is not a folder")
+    return folder
+
+
+def find_sources(dataset: Dataset, raw_dir: Path | None, data_dir: Path) -> list[Source]:
+    """Every place the data set may come from, in the order in which they are tried."""
+    found = [_prepared(dataset, data_dir)]
+    if raw_dir is not None:
+        found.append(_raw(dataset, raw_dir))
+    if dataset.package is not None:
+        found.append(_package(dataset.package))
+    found += [
+        Source("address", address.rsplit("/", 1)[0] + "/", False)
+        for address in (dataset.files[0].addresses if dataset.files else ())
+    ]
+    return found
+
+
+def _prepared(dataset: Dataset, data_dir: Path) -> Source:
+    folder = prepared_folder(dataset, data_dir)
+    problem = problem_with(folder)
+    return Source("prepared", str(folder), problem is None, detail=problem or "")
+
+
+def _raw(dataset: Dataset, raw_dir: Path) -> Source:
+    """The files in ``<raw_dir>/<name>/``, or directly in ``<raw_dir>``."""
+    for folder in (raw_dir / dataset.name, raw_dir):
+        if dataset.pattern is not None:
+            paths, missing = tuple(sorted(folder.glob(dataset.pattern))), []
+        else:
+            named = {file.name: _plain_or_gz(folder / file.name) for file in dataset.files}
+            paths, missing = _present(named)
+        if paths:
+            detail = f"{', '.join(missing)} missing" if missing else ""
+            return Source("raw", str(folder), not missing, paths if not missing else (), detail)
+    wanted = dataset.pattern or ", ".join(file.name for file in dataset.files)
+    return Source("raw", str(raw_dir), False, detail=f"no {dataset.name}/{wanted}")
+
+
+def _plain_or_gz(path: Path) -> Path:
+    """The path, or the same file already decompressed."""
+    plain = path.with_suffix("") if path.suffix == ".gz" else path
+    return path if path.exists() or not plain.exists() else plain
+
+
+def _present(named: Mapping[str, Path]) -> tuple[tuple[Path, ...], list[str]]:
+    missing = [name for name, path in named.items() if not path.exists()]
+    return tuple(path for path in named.values() if path.exists()), missing
+
+
+def _package(package: PackageFiles) -> Source:
+    try:
+        distribution = importlib.metadata.distribution(package.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return Source("package", package.distribution, False, detail="not installed")
+    where = f"{package.distribution} {distribution.version}"
+    root = Path(str(distribution.locate_file("")))
+    paths = tuple(sorted(root.glob(package.pattern)))
+    return Source("package", where, bool(paths), paths, "" if paths else f"holds no {package.pattern}")

@@ -1,0 +1,114 @@
+"""What a data set is: a record that says where the raw files are, how to read them and what is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_jax.cell.variants import nearest
+from lstm_jax.datasets.sequences import Sequences
+
+SPLITS = ("train", "validation", "test")
+
+Example = Mapping[str, Any]
+Rows = Mapping[str, list]
+
+
+class DataNotFoundError(FileNotFoundError):
+    """A data set is nowhere to be found; the message lists the remedies."""
+
+
+class RawDataError(ValueError):
+    """A raw or prepared file is not what it should be; the message names the file and what was expected."""
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One raw file of a data set.
+
+    Attributes:
+        name: file name, in the folder ``<raw_dir>/<data set>/`` or directly in ``<raw_dir>/``.
+        digest: ``"sha256:..."`` or ``"md5:..."`` of the content, after decompression when the name ends in ``.gz``
+            (publishers wrap the same bytes differently); None when unknown.
+        addresses: public addresses, tried in order.
+    """
+
+    name: str
+    digest: str | None = None
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PackageFiles:
+    """Files inside an installed distribution, found without importing it.
+
+    Attributes:
+        distribution: its name in the package index.
+        pattern: glob over its files, such as ``"music21/corpus/bach/*.mxl"``.
+    """
+
+    distribution: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Shape and type of one column on disk; None in the shape is a length that varies from row to row."""
+
+    shape: tuple[int | None, ...]
+    dtype: type[np.generic] | type[str]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set: add a file with a parser and such a record, and list it in ``registry.py``.
+
+    Attributes:
+        name, summary, licence, version: what tables print; a new version prepares anew.
+        features: the columns on disk.
+        parse: pure function from raw files to the examples of each split, in the order they are stored.
+        view: pure function from the rows of a split, and the options in ``view_options``, to ``Sequences``.
+        input_size, output_size, loss, metric, higher_is_better: as tasks have them.
+        chance: ``(train, test) -> float``, the metric of the best predictor that remembers nothing, from the data.
+        files: raw files by name; or ``pattern``, a glob, where there are many.
+        package: the same files inside an installed package.
+        view_options: defaults of the view's options.
+        splits: names of the parts.
+    """
+
+    name: str
+    summary: str
+    licence: str
+    features: Mapping[str, Feature]
+    parse: Callable[[Sequence[Path]], Mapping[str, Iterable[Example]]]
+    view: Callable[..., Sequences]
+    input_size: int
+    output_size: int
+    loss: str
+    metric: str
+    higher_is_better: bool
+    chance: Callable[[Sequences, Sequences], float]
+    files: tuple[RawFile, ...] = ()
+    pattern: str | None = None
+    package: PackageFiles | None = None
+    view_options: Mapping[str, Any] = field(default_factory=dict)
+    splits: tuple[str, ...] = SPLITS
+    version: str = "1.0.0"
+
+    def check_split(self, split: str) -> str:
+        """The split's name, or an error that suggests the nearest."""
+        if split not in self.splits:
+            raise ValueError(f"data set {self.name!r} has no split {split!r}; {nearest(split, self.splits)}")
+        return split
+
+    def options(self, **view: Any) -> dict[str, Any]:
+        """The view's options with defaults filled in, or an error that suggests the nearest name."""
+        for option in view:
+            if option not in self.view_options:
+                hint = nearest(option, self.view_options) if self.view_options else "it has none"
+                raise TypeError(f"data set {self.name!r} has no view option {option!r}; {hint}")
+        return {**self.view_options, **view}

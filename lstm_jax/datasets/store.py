@@ -1,0 +1,88 @@
+"""Prepared data sets on disk: whole and checked, or not there at all.
+
+A data set is written into a folder of its own and moved to its place by one rename, which either happens or does not:
+a process that is killed leaves only a hidden folder that nobody reads, and of two processes the first one wins.
+``prepared.json``, written last, says where the data came from and how large every file is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lstm_jax.datasets import builder
+from lstm_jax.datasets.record import Dataset, Example
+
+MANIFEST = "prepared.json"
+_STALE_SECONDS = 24 * 3600
+
+
+def prepared_folder(dataset: Dataset, data_dir: Path) -> Path:
+    """Where the prepared data set stands, in TFDS' own layout: ``<data_dir>/<name>/<version>``."""
+    return data_dir / dataset.name / dataset.version
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What ``prepared.json`` says: source, split sizes, and the bytes of every file."""
+    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+
+
+def problem_with(folder: Path) -> str | None:
+    """None when the folder holds a whole prepared data set, otherwise what is wrong with it."""
+    if not folder.exists():
+        return "not prepared"
+    try:
+        files = read_manifest(folder)["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"damaged: {folder / MANIFEST} cannot be read ({error})"
+    for name, size in files.items():
+        path = folder / name
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            return f"damaged: {path} has {found} bytes, expected {size}"
+    return None
+
+
+def write_prepared(
+    dataset: Dataset, examples: Mapping[str, Iterable[Example]], data_dir: Path, source: str
+) -> Path:
+    """Writes the examples and moves the whole folder to its place; returns that place."""
+    target = prepared_folder(dataset, data_dir)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(target.parent)
+    scratch = Path(tempfile.mkdtemp(prefix=f".preparing-{os.getpid()}-", dir=target.parent))
+    try:
+        folder, sizes = builder.write(dataset, examples, scratch)
+        files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+        manifest = {"name": dataset.name, "version": dataset.version, "source": source, "splits": sizes}
+        text = json.dumps({**manifest, "files": files}, indent=1)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        _move(folder, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _move(folder: Path, target: Path) -> None:
+    """One rename; when another process was first, its result stays."""
+    try:
+        os.rename(folder, target)
+    except OSError:
+        if problem_with(target) is not None:
+            raise
+
+
+def _remove_stale(folder: Path) -> None:
+    """Removes what killed processes left behind a day or more ago."""
+    for path in folder.glob(".preparing-*"):
+        try:
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+        except FileNotFoundError:
+            continue
