@@ -1,0 +1,131 @@
+"""The figure of a comparison: a panel a task, a row a variant, every seed a point."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstm_jax.studies.collect import write_atomically
+from lstm_jax.studies.compare import Comparison, Line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN_INCHES = 3.5
+# Okabe and Ito's colours, told apart by every kind of colour vision; markers repeat what colours say.
+STYLE = {
+    "worse": {"color": "#D55E00", "marker": "v"},
+    "better": {"color": "#0072B2", "marker": "^"},
+    "": {"color": "#333333", "marker": "o"},
+}
+BAND = "#56B4E9"
+FONT = {
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 6.5,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "font.family": "DejaVu Sans",
+}
+
+
+def forest_figure(comparisons: Sequence[Comparison]) -> Figure:
+    """Points for seeds, mean and 95 % interval for each variant, the reference's interval as a band, chance as a line.
+
+    Two panels a row, one column of a paper wide.
+
+    Raises:
+        ImportError: without matplotlib.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
+
+    variants = list(dict.fromkeys(line.variant for comparison in comparisons for line in comparison.lines))
+    columns = min(2, len(comparisons))
+    rows = math.ceil(len(comparisons) / columns)
+    height = rows * (0.62 + 0.135 * len(variants)) + 0.34
+    with matplotlib.rc_context(FONT):
+        figure = Figure(figsize=(COLUMN_INCHES, height), layout="constrained")
+        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        for axes, comparison in zip(grid.flat, comparisons, strict=False):
+            _panel(axes, comparison, variants)
+        for axes in grid.flat[len(comparisons) :]:
+            axes.set_visible(False)
+        _legend(figure, comparisons)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG whose bytes depend on the figure alone (no date, no software version)."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=400, metadata={"Software": None})
+    write_atomically(path, content.getvalue())
+
+
+def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> None:
+    lines = {line.variant: line for line in comparison.lines}
+    place = {variant: -n for n, variant in enumerate(variants)}
+    reference = lines.get(comparison.reference)
+    if reference is not None and not math.isnan(reference.interval.low):
+        axes.axvspan(reference.interval.low, reference.interval.high, color=BAND, alpha=0.3, lw=0, zorder=0)
+    if math.isfinite(comparison.chance):
+        axes.axvline(comparison.chance, color="#777777", lw=0.8, ls=(0, (4, 2)), zorder=1)
+    for variant, line in lines.items():
+        _line(axes, line, place[variant])
+    axes.set_yticks(list(place.values()), list(place))
+    axes.set_ylim(-len(variants) + 0.4, 0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title(comparison.task, pad=3)
+    axes.set_xlabel(f"{comparison.metric} ({'higher' if comparison.higher_is_better else 'lower'} is better)", labelpad=1)
+    axes.grid(axis="y", color="#EEEEEE", lw=0.5, zorder=-1)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.06)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _line(axes: Axes, line: Line, height: float) -> None:
+    style = STYLE[line.verdict]
+    # Seeds fan out around the row by their order, so that equal scores stay visible and the figure stays the same.
+    count = len(line.scores)
+    offsets = [0.5 * ((n + 0.5) / count - 0.5) for n in range(count)]
+    heights = [height + offset for offset in offsets]
+    axes.scatter(line.scores, heights, s=3.5, color=style["color"], alpha=0.45, lw=0, zorder=2)
+    if not math.isnan(line.interval.low):
+        axes.plot([line.interval.low, line.interval.high], [height] * 2, color=style["color"], lw=1.1, zorder=3)
+    axes.plot(
+        [line.interval.mean], [height], ls="", ms=4, mec="white", mew=0.5, zorder=4,
+        color=style["color"], marker=style["marker"],
+    )  # fmt: skip
+
+
+def _legend(figure: Figure, comparisons: Sequence[Comparison]) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    reference = comparisons[0].reference
+    labels = {"": "no difference shown", "worse": f"worse than {reference}", "better": f"better than {reference}"}
+    present = {line.verdict for comparison in comparisons for line in comparison.lines}
+    handles: list = [
+        Line2D([], [], ls="-", lw=1.1, ms=4, mec="white", mew=0.5, label=labels[verdict], **STYLE[verdict])
+        for verdict in labels
+        if verdict in present
+    ]
+    handles.append(Patch(color=BAND, alpha=0.3, lw=0, label=f"95 % interval of {reference}"))
+    if any(math.isfinite(comparison.chance) for comparison in comparisons):
+        handles.append(Line2D([], [], color="#777777", lw=0.8, ls=(0, (4, 2)), label="chance"))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=3, frameon=False, handlelength=1.6, columnspacing=1.2,
+        handletextpad=0.5, borderpad=0.1,
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""Tables and the figure of a comparison: pure functions of results.csv."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstm_jax.studies.collect import find_results, read_rows, write_atomically
+from lstm_jax.studies.compare import Comparison, Line, compare
+from lstm_jax.studies.statistics import Interval
+
+MARKS = {"worse": "▼", "better": "▲", "": ""}
+HEADER = ("variant", "parameters", "mean", "95 % interval", "minus reference", "95 % interval", "p (Holm)", "", "seeds")
+_NUMERIC = "|".join(("---", "---:", "---:", ":---:", "---:", ":---:", "---:", "---", "---:"))
+
+
+def write_report(folder: Path, out: Path | None = None, reference: str = "V") -> tuple[Path, Path]:
+    """Write ``table.md`` and ``figure.png`` from the results in a folder alone; returns both paths.
+
+    Raises:
+        FileNotFoundError, ValueError: where results are missing or unreadable; ImportError: without matplotlib.
+    """
+    from lstm_jax.analysis.forest import forest_figure, save_figure
+
+    comparisons = compare(read_rows(find_results(folder)), reference)
+    out = Path(out) if out is not None else find_results(folder).parent
+    out.mkdir(parents=True, exist_ok=True)
+    table, figure = out / "table.md", out / "figure.png"
+    write_atomically(table, full_table(comparisons).encode())
+    save_figure(forest_figure(comparisons), figure)
+    return table, figure
+
+
+def full_table(comparisons: Sequence[Comparison]) -> str:
+    """The content of ``table.md``: the overview, then one section with all numbers for each task."""
+    sections = [f"## Overview\n\n{overview(comparisons)}"]
+    sections += [_section(comparison) for comparison in comparisons]
+    return "# Results\n\n" + "\n\n".join(sections) + "\n"
+
+
+def overview(comparisons: Sequence[Comparison]) -> str:
+    """One Markdown row a variant and one column a task: mean ± half of the 95 % interval, marked where it differs."""
+    variants = list(dict.fromkeys(line.variant for comparison in comparisons for line in comparison.lines))
+    columns = [overview_column(comparison, variants) for comparison in comparisons]
+    titles = [
+        f"{comparison.task} ({comparison.metric} {'↑' if comparison.higher_is_better else '↓'})"
+        for comparison in comparisons
+    ]
+    rows = [("variant", *titles), ("---", *["---:"] * len(titles))]
+    rows += [(name, *(column[name] for column in columns)) for name in variants]
+    rows += [("*chance*", *(f"*{number(comparison.chance)}*" for comparison in comparisons))]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    reference = comparisons[0].reference
+    return (
+        f"{table}\n\n↑ higher is better, ↓ lower is better; mean ± half of the 95 % t-interval over "
+        f"{_count(comparisons)}. ▼ worse, ▲ better than {reference}: Welch's test, two-sided, 5 %, "
+        f"Holm-corrected over the variants of a task. Chance: the best predictor without memory."
+    )
+
+
+def overview_column(comparison: Comparison, variants: Sequence[str]) -> dict[str, str]:
+    """Text of one task's column by variant; a dash where a variant was not run."""
+    lines = {line.variant: line for line in comparison.lines}
+    return {name: _overview_entry(lines[name]) if name in lines else "–" for name in variants}
+
+
+def _overview_entry(line: Line) -> str:
+    half = (line.interval.high - line.interval.low) / 2
+    spread = "" if math.isnan(half) else f" ± {number(half)}"
+    return f"{number(line.interval.mean)}{spread} {MARKS[line.verdict]}".strip()
+
+
+def _section(comparison: Comparison) -> str:
+    direction = "higher is better" if comparison.higher_is_better else "lower is better"
+    head = f"## {comparison.task}\n\nTest {comparison.metric}, {direction}; chance {number(comparison.chance)}."
+    header = [name.replace("reference", comparison.reference) for name in HEADER]
+    rows = [" | ".join(header), _NUMERIC, *(" | ".join(cells) for cells in table_cells(comparison))]
+    diverged = [f"{line.variant} {line.diverged}" for line in comparison.lines if line.diverged]
+    note = f"\n\nStopped by NaN or infinity (they count with their score): {', '.join(diverged)}." if diverged else ""
+    return head + "\n\n" + "\n".join(f"| {row} |" for row in rows) + note
+
+
+def table_cells(comparison: Comparison) -> list[tuple[str, ...]]:
+    """The numbers of one task as text, a row a variant, under ``HEADER``; terminal and Markdown tables share it."""
+    return [_cells(line) for line in comparison.lines]
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    difference, span = ("–", "–")
+    if line.difference is not None:
+        difference = f"{line.difference.mean:+.3g}"
+        span = _span(line.difference.low, line.difference.high)
+    verdict = f"{MARKS[line.verdict]} {line.verdict}".strip()
+    return (
+        line.variant,
+        f"{line.parameters:,}",
+        number(line.interval.mean),
+        _interval(line.interval),
+        difference,
+        span,
+        _p(line.p),
+        verdict,
+        str(line.interval.count),
+    )
+
+
+def _interval(interval: Interval) -> str:
+    return _span(interval.low, interval.high)
+
+
+def _span(low: float, high: float) -> str:
+    return "–" if math.isnan(low) else f"[{number(low)}, {number(high)}]"
+
+
+def _p(p: float) -> str:
+    if math.isnan(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def number(value: float) -> str:
+    """Four decimals below 1 (scores and errors), four significant figures above; a dash for NaN."""
+    if math.isnan(value):
+        return "–"
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.1e}"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def _count(comparisons: Sequence[Comparison]) -> str:
+    counts = sorted({line.interval.count for comparison in comparisons for line in comparison.lines})
+    text = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{text} seed{'' if counts == [1] else 's'}"
+
+
+def readme_section(folder: Path, reference: str = "V") -> str:
+    """What a README shows between its markers: the overview of the results in a folder."""
+    return overview(compare(read_rows(find_results(folder)), reference))
+
+
+def embed(text: str, name: str, section: str) -> str:
+    """The text with the section put between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``.
+
+    A README is stale exactly when embedding the current section changes it.
+
+    Raises:
+        ValueError: unless the two markers stand there once each, in this order.
+    """
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if len(pattern.findall(text)) != 1 or text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"the text must hold the markers {begin} and {end} once each, in this order")
+    return pattern.sub(lambda _: f"{begin}\n{section}\n{end}", text)
