@@ -87,7 +87,9 @@ def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> None:
     axes.set_ylim(-len(variants) + 0.4, 0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_title(comparison.task, pad=3)
-    axes.set_xlabel(f"{comparison.metric} ({'higher' if comparison.higher_is_better else 'lower'} is better)", labelpad=1)
+    axes.set_xlabel(
+        f"{comparison.metric} ({'higher' if comparison.higher_is_better else 'lower'} is better)", labelpad=1
+    )
     axes.grid(axis="y", color="#EEEEEE", lw=0.5, zorder=-1)
     axes.set_axisbelow(True)
     axes.margins(x=0.06)

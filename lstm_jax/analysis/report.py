@@ -12,7 +12,17 @@ from lstm_jax.studies.compare import Comparison, Line, compare
 from lstm_jax.studies.statistics import Interval
 
 MARKS = {"worse": "▼", "better": "▲", "": ""}
-HEADER = ("variant", "parameters", "mean", "95 % interval", "minus reference", "95 % interval", "p (Holm)", "", "seeds")
+HEADER = (
+    "variant",
+    "parameters",
+    "mean",
+    "95 % interval",
+    "minus reference",
+    "95 % interval",
+    "p (Holm)",
+    "",
+    "seeds",
+)
 _NUMERIC = "|".join(("---", "---:", "---:", ":---:", "---:", ":---:", "---:", "---", "---:"))
 
 

@@ -141,7 +141,7 @@ def load_cell(path: Path) -> tuple[list[Row], dict] | None:
     try:
         content = json.loads(path.read_bytes())
         claimed = content.pop("sha256")
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         content, claimed = None, "unreadable"
     if claimed != _digest(content):
         raise ValueError(f"{path} does not match its checksum: the file was changed; delete it to run this cell again")
