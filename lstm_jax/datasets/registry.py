@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lstm_jax.cell.variants import nearest
+from lstm_jax.datasets.bach_chorales import BACH_CHORALES
 from lstm_jax.datasets.digits import DIGITS
+from lstm_jax.datasets.jsb_chorales import JSB_CHORALES
+from lstm_jax.datasets.mnist import MNIST
 from lstm_jax.datasets.record import Dataset
 
 
@@ -30,4 +33,4 @@ class _Registry(Mapping[str, Dataset]):
         return len(self._records)
 
 
-DATASETS: Mapping[str, Dataset] = _Registry(DIGITS)
+DATASETS: Mapping[str, Dataset] = _Registry(DIGITS, BACH_CHORALES, JSB_CHORALES, MNIST)
