@@ -1,0 +1,33 @@
+"""The linear readout: outputs of the recurrent layers to predictions, one step at a time, pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Readout(NamedTuple):
+    """Weights ``W (H, O)`` and biases ``b (O,)`` of ``W y + b``."""
+
+    W: jax.Array
+    b: jax.Array
+
+
+def init_readout(key: jax.Array, inputs: int, outputs: int) -> Readout:
+    """Weights uniform within ``+-sqrt(6 / (inputs + outputs))``, biases 0. Source: Glorot & Bengio, 2010, eq. 16."""
+    if inputs < 1 or outputs < 1:
+        raise ValueError(f"a readout needs at least 1 input and 1 output, got inputs={inputs}, outputs={outputs}")
+    limit = (6 / (inputs + outputs)) ** 0.5
+    return Readout(jax.random.uniform(key, (inputs, outputs), minval=-limit, maxval=limit), jnp.zeros((outputs,)))
+
+
+def readout(params: Readout, ys: jax.Array) -> jax.Array:
+    """Predictions ``(..., O)`` of ``ys (..., H)``: operands in the weights' type, sums in at least float32."""
+    if ys.shape[-1] != params.W.shape[0]:
+        raise ValueError(f"readout expects {params.W.shape[0]} features on the last axis, got shape {ys.shape}")
+    wide = jnp.promote_types(params.W.dtype, jnp.float32)
+    product = jnp.einsum("...h,ho->...o", ys.astype(params.W.dtype), params.W, preferred_element_type=wide)
+    bias = params.b.astype(wide)
+    return product + jnp.broadcast_to(bias, product.shape)

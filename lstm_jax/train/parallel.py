@@ -1,0 +1,157 @@
+"""How a run is spread over devices: trials (see ``program.py``), or one run with each batch split.
+
+A split batch costs one sum over the devices a step, of gradients and metrics together, after the loop over time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from lstm_jax.tasks.batch import Batch
+from lstm_jax.train.config import Config
+from lstm_jax.train.network import Network
+from lstm_jax.train.program import Program, evaluate, run_chunk, trial_program
+from lstm_jax.train.source import DATA, Problem, stream
+from lstm_jax.train.step import (
+    Gradient,
+    Hyper,
+    Metrics,
+    TrainState,
+    add_noise,
+    gradient_sums,
+    init_state,
+    make_train_step,
+    update,
+)
+from lstm_jax.train.trials import Trials, with_best
+
+BATCH_AXES = (1, 1, 0, 1)
+"""Where the batch axis stands in inputs, targets, lengths and loss mask."""
+
+Advance = Callable[[TrainState, Problem, jax.Array, int], tuple[TrainState, Metrics]]
+
+
+def data_mesh(devices: Sequence[jax.Device]) -> Mesh:
+    """All ``devices`` along one axis, ``"data"``."""
+    return Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
+
+
+def sharded_gradient(gradient: Gradient, mesh: Mesh) -> Gradient:
+    """``gradient`` with the batch split over ``mesh`` and one sum of the results.
+
+    Weights are cast to varying first: without the cast the compiler adds up over the devices in every reverse step
+    of the time loop, and a second sum would count each device's part many times.
+    """
+    specs = Batch._make(P(*[None] * axis, "data") for axis in BATCH_AXES)
+
+    def local(params: Network, batch: Batch) -> tuple[Network, Metrics]:
+        own = jax.tree.map(lambda weight: jax.lax.pcast(weight, "data", to="varying"), params)
+        return jax.lax.psum(gradient(own, batch), "data")
+
+    return jax.shard_map(local, mesh=mesh, in_specs=(P(), specs), out_specs=P())
+
+
+def shard_map_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> Program:
+    """One run under ``jit``, its gradient under ``shard_map``; N must be 1."""
+    mesh = data_mesh(devices)
+    train_step = make_train_step(config, loss, sharded_gradient(gradient_sums(config, loss), mesh))
+
+    @partial(jax.jit, static_argnums=3, donate_argnums=0)
+    def advance(
+        state: TrainState, problem: Problem, first_step: jax.Array, steps: int
+    ) -> tuple[TrainState, Metrics]:
+        return _stacked(run_chunk(train_step, problem, _single(state), first_step, steps))
+
+    return _split_batch_program(config, loss, devices, advance)
+
+
+def pmap_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> Program:
+    """One run under ``pmap``, a step at a time, as the field's older scripts do it; the same numbers, slower."""
+    gradient = gradient_sums(config, loss)
+
+    @partial(jax.pmap, axis_name="data", in_axes=(None, 0), out_axes=None, devices=devices)
+    def parallel_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        return update(config, loss, state, *jax.lax.psum(gradient(state.params, batch), "data"))
+
+    @partial(jax.jit, static_argnums=3)
+    def draw(seed: jax.Array, problem: Problem, first_step: jax.Array, steps: int) -> Any:
+        return problem.train.plan(stream(seed, DATA), first_step, steps)
+
+    @partial(jax.jit, out_shardings=NamedSharding(data_mesh(devices), P("data")))
+    def parts(state: TrainState, problem: Problem, item: Any) -> Batch:
+        batch = problem.train.batch(item)
+        noisy = add_noise(state, batch) if config.data.input_noise > 0 else batch
+        pieces = zip(noisy, BATCH_AXES, strict=True)
+        return Batch._make(_split(part, len(devices), axis) for part, axis in pieces)
+
+    def advance(
+        state: TrainState, problem: Problem, first_step: jax.Array, steps: int
+    ) -> tuple[TrainState, Metrics]:
+        single, totals = _single(state), None
+        plan = draw(single.seed, problem, first_step, steps)
+        for n in range(steps):
+            item = jax.tree.map(itemgetter(n), plan)
+            single, metrics = parallel_step(single, parts(single, problem, item))
+            totals = metrics if totals is None else jax.tree.map(jnp.add, totals, metrics)
+        return _stacked((single, totals))
+
+    return _split_batch_program(config, loss, devices, advance)
+
+
+def _split(part: jax.Array, devices: int, axis: int) -> jax.Array:
+    """``(..., B, ...)`` to ``(devices, ..., B / devices, ...)``."""
+    pieces = part.reshape(*part.shape[:axis], devices, part.shape[axis] // devices, *part.shape[axis + 1 :])
+    return jnp.moveaxis(pieces, axis, 0)
+
+
+def _split_batch_program(config: Config, loss: str, devices: tuple[jax.Device, ...], advance: Advance) -> Program:
+    if config.data.batch_size % len(devices):
+        raise ValueError(
+            f"parallel={config.train.parallel!r} splits each batch over {len(devices)} devices, but "
+            f"batch_size={config.data.batch_size} is not a multiple of {len(devices)}"
+        )
+
+    @jax.jit
+    def init(problem: Problem, seeds: jax.Array, hyper: Hyper) -> Trials:
+        return _stacked(with_best(init_state(config, problem, seeds[0], _single(hyper)), problem))
+
+    @jax.jit
+    def judge_set(params: Network, batches: Batch) -> Metrics:
+        return _stacked(evaluate(config, loss, _single(params), batches))
+
+    everywhere = NamedSharding(data_mesh(devices), P())
+    return Program(init, advance, judge_set, lambda tree: jax.device_put(tree, everywhere), devices=1)
+
+
+def _single(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def _stacked(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[None], tree)
+
+
+PROGRAMS = MappingProxyType({"none": trial_program, "shard_map": shard_map_program, "pmap": pmap_program})
+"""``TrainConfig.parallel`` to the builder of its program."""
+
+
+def build_program(config: Config, loss: str, devices: Sequence[jax.Device] | None = None) -> Program:
+    """The program of ``config`` on ``devices`` (all local ones); runs that differ in seed and trials share it."""
+    shared = replace(config, train=replace(config.train, seed=0, trials=1))
+    return _cached(shared, loss, tuple(jax.local_devices() if devices is None else devices))
+
+
+@lru_cache(maxsize=64)
+def _cached(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> Program:
+    return PROGRAMS[config.train.parallel](config, loss, devices)

@@ -1,0 +1,191 @@
+"""Where batches come from: tasks and data sets as the same two pure functions, ``plan`` and ``batch``.
+
+A batch is a function of (seed, step) and nothing else, so a resumed run needs no memory of where the data stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.cell.variants import nearest
+from lstm_jax.tasks import TASKS
+from lstm_jax.tasks.batch import Batch
+from lstm_jax.train.config import DataConfig
+from lstm_jax.train.objective import METRICS
+
+PARAMETERS, DATA, NOISE, VALIDATION, TEST = range(5)
+"""Purposes of randomness: each has its own stream of keys."""
+
+EVALUATION_SEED = 0
+
+
+def stream(seed: jax.Array | int, purpose: int) -> jax.Array:
+    """The key of one purpose within a run; fold the step (or epoch) into it."""
+    return jax.random.fold_in(jax.random.key(seed), purpose)
+
+
+class Source(Protocol):
+    """Training data: a pytree whose arrays are leaves, so that programs take them as arguments."""
+
+    def plan(self, key: jax.Array, first_step: jax.Array, steps: int) -> Any:
+        """What ``steps`` batches from ``first_step`` on are made of; every leaf has a leading axis ``steps``."""
+        ...
+
+    def batch(self, item: Any) -> Batch:
+        """The batch of one item of a plan."""
+        ...
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["task", "batch_size"])
+@dataclass(frozen=True)
+class TaskSource:
+    """Batches drawn by a task; a plan is one key for each step."""
+
+    task: Any
+    batch_size: int
+
+    def plan(self, key: jax.Array, first_step: jax.Array, steps: int) -> jax.Array:
+        """Keys ``(steps,)``."""
+        return jax.vmap(partial(jax.random.fold_in, key))(first_step + jnp.arange(steps))
+
+    def batch(self, item: jax.Array) -> Batch:
+        """A fresh draw."""
+        return self.task.sample(item, self.batch_size)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["sequences"], meta_fields=["take", "batch_size"])
+@dataclass(frozen=True)
+class DatasetSource:
+    """Batches gathered from a split that lies on the device; a plan is row numbers from one permutation an epoch.
+
+    Permutations follow each other without a gap: step s reads positions s B to (s + 1) B - 1 of that endless row, so
+    every example is seen once an epoch whatever the batch size. Positions must stay below 2**31.
+    """
+
+    sequences: Any
+    take: Callable[[Any, jax.Array], Batch]
+    batch_size: int
+
+    def plan(self, key: jax.Array, first_step: jax.Array, steps: int) -> jax.Array:
+        """Row numbers ``(steps, batch_size)``."""
+        examples = self.sequences.inputs.shape[0]
+        first_position = jnp.asarray(first_step, jnp.int32) * self.batch_size
+        first_epoch = first_position // examples
+        wanted = steps * self.batch_size
+        epochs = first_epoch + jnp.arange(wanted // examples + 2)
+        orders = jax.vmap(lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), examples))(epochs)
+        offset = first_position - first_epoch * examples
+        return jax.lax.dynamic_slice(orders.reshape(-1), (offset,), (wanted,)).reshape(steps, self.batch_size)
+
+    def batch(self, item: jax.Array) -> Batch:
+        """The rows of ``item``, time-major."""
+        return self.take(self.sequences, item)
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["train", "validation", "test"],
+    meta_fields=["name", "input_size", "output_size", "length", "loss", "metric", "higher_is_better"],
+)
+@dataclass(frozen=True)
+class Problem:
+    """What is learned: a training source, and the fixed validation and test sets.
+
+    Attributes:
+        train: batches of training.
+        validation, test: ``Batch`` with a leading axis of batches; rows that fill the last one have length 0 and an
+            empty ``loss_mask``.
+        name, input_size, output_size, loss, metric, higher_is_better: as tasks have them.
+        length: T of the training batches.
+    """
+
+    train: Any
+    validation: Batch
+    test: Batch
+    name: str = field(default="")
+    input_size: int = 0
+    output_size: int = 0
+    length: int = 0
+    loss: str = "squared_error"
+    metric: str = "mse"
+    higher_is_better: bool = False
+
+
+def load_problem(config: DataConfig) -> Problem:
+    """The problem that ``config`` names: a task in ``TASKS``, or a data set in ``DATASETS``.
+
+    Raises:
+        ValueError: an unknown name, an unknown option, an empty split.
+    """
+    if config.name in TASKS:
+        return _task_problem(config)
+    from lstm_jax.datasets import DATASETS
+
+    if config.name in DATASETS:
+        return _dataset_problem(config)
+    raise ValueError(f"no task or data set is called {config.name!r}; {nearest(config.name, [*TASKS, *DATASETS])}")
+
+
+def _task_problem(config: DataConfig) -> Problem:
+    try:
+        task = TASKS[config.name](**dict(config.options))
+    except TypeError as error:
+        raise ValueError(f"task {config.name!r} with options {dict(config.options)}: {error}") from error
+    sets = {
+        purpose: batches_of(_by_example(task.sample(stream(EVALUATION_SEED, purpose), config.eval_size)), config)
+        for purpose in (VALIDATION, TEST)
+    }
+    length = sets[TEST].inputs.shape[1]
+    return _problem(task, TaskSource(task, config.batch_size), sets[VALIDATION], sets[TEST], length)
+
+
+def _dataset_problem(config: DataConfig) -> Problem:
+    from lstm_jax.datasets import DATASETS, load, take
+
+    options: dict[str, Any] = dict(config.options)
+    splits = {split: load(config.name, split, **options) for split in ("train", "validation", "test")}
+    for split, sequences in splits.items():
+        if len(sequences.lengths) == 0:
+            raise ValueError(f"data set {config.name!r}: its {split} split is empty; prepare it again")
+    train = DatasetSource(jax.tree.map(jnp.asarray, splits["train"]), take, config.batch_size)
+    validation, test = (batches_of(splits[split], config) for split in ("validation", "test"))
+    return _problem(DATASETS[config.name], train, validation, test, splits["train"].inputs.shape[1])
+
+
+def _problem(about: Any, train: Source, validation: Batch, test: Batch, length: int) -> Problem:
+    known = METRICS[about.loss]
+    if about.metric not in known:
+        hint = nearest(about.metric, known)
+        raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")
+    names = ("name", "input_size", "output_size", "loss", "metric", "higher_is_better")
+    return Problem(train, validation, test, length=length, **{name: getattr(about, name) for name in names})
+
+
+def _by_example(batch: Batch) -> Batch:
+    """Batch axis first, as rows on disk."""
+    inputs, targets, lengths, mask = batch
+    return Batch(inputs.swapaxes(0, 1), targets.swapaxes(0, 1), lengths, mask.swapaxes(0, 1))
+
+
+def batches_of(examples: Any, config: DataConfig) -> Batch:
+    """All of ``examples`` (batch-major) in batches of one shape ``(E, T, B, ...)``; blank rows fill the last."""
+    count = len(examples.lengths)
+    if count == 0:
+        raise ValueError(f"{config.name}: an evaluation set needs at least 1 sequence, got 0")
+    size = min(config.eval_batch_size, count)
+    number = -(-count // size)
+
+    def shape(array: Any) -> np.ndarray:
+        array = np.asarray(array)
+        padded = np.concatenate([array, np.zeros((number * size - count, *array.shape[1:]), array.dtype)])
+        return padded.reshape(number, size, *array.shape[1:])
+
+    inputs, targets, lengths, mask = (jnp.asarray(shape(array)) for array in examples)
+    return Batch(inputs.swapaxes(1, 2), targets.swapaxes(1, 2), lengths, mask.swapaxes(1, 2))

@@ -1,0 +1,52 @@
+"""N trials side by side, and early stopping: who is best so far, who has waited long enough."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.train.network import Network
+from lstm_jax.train.source import Problem
+from lstm_jax.train.step import TrainState
+
+
+class Best(NamedTuple):
+    """The best validation so far: ``value`` and ``params`` at ``step``, and ``waits`` evaluations since."""
+
+    value: jax.Array
+    step: jax.Array
+    waits: jax.Array
+    params: Network
+
+
+class Trials(NamedTuple):
+    """N trials; every leaf has a leading axis N."""
+
+    state: TrainState
+    best: Best
+
+
+def with_best(state: TrainState, problem: Problem) -> Trials:
+    """A trial that has not been evaluated yet."""
+    worst = jnp.float32(-jnp.inf if problem.higher_is_better else jnp.inf)
+    return Trials(state, Best(worst, jnp.int32(0), jnp.int32(0), state.params))
+
+
+@partial(jax.jit, static_argnames=("higher_is_better", "patience"))
+def judge(trials: Trials, values: jax.Array, *, higher_is_better: bool, patience: int | None) -> Trials:
+    """Early stopping on validation ``values (N,)``: keep the best parameters, freeze who waited long enough."""
+    state, best = trials
+    better = (values > best.value) if higher_is_better else (values < best.value)
+    better &= state.active
+    waits = jnp.where(better, 0, best.waits + state.active)
+
+    def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+        return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    now = Best(values, state.step, waits, state.params)
+    best = jax.tree.map(choose, now, best)._replace(waits=waits)
+    active = state.active if patience is None else state.active & (waits < patience)
+    return Trials(state._replace(active=active), best)
