@@ -1,0 +1,142 @@
+"""The derivative of one step: from the errors that arrive at a state to the errors of its rows and of its past.
+
+Written out (Greff et al. 2015, section III; the sheet's corrected form) rather than left to autodiff, so that the
+fused backend keeps six numbers a cell and step, and recomputes no gate.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cell.params import Params
+from lstm_jax.cell.step import (
+    SQUASH,
+    State,
+    flat,
+    gather,
+    product,
+    spread,
+    target_rows,
+    through,
+)
+from lstm_jax.cell.variants import Variant
+
+SLOPE = {
+    "tanh": lambda a: 1.0 - a * a,
+    "identity": jnp.ones_like,
+    "logistic": lambda a: a * (1.0 - a),
+    "centered_logistic_1": lambda a: 0.5 * (1.0 - a * a),
+    "centered_logistic_2": lambda a: 1.0 - 0.25 * a * a,
+    "relu": lambda a: (a > 0).astype(a.dtype),
+}
+"""Derivative of each squashing as a function of its value: what was saved is enough."""
+
+
+class Saved(NamedTuple):
+    """What a forward step leaves for the way back.
+
+    Attributes:
+        act: activations by row: z ``(..., H)``, then the learned gates ``(..., n)``.
+        c: ``(..., H)`` the new cells.
+        reset_row: ``(..., H)`` the recurrent part of the block input, where a reset gate scales it; otherwise None.
+    """
+
+    act: tuple[jax.Array, ...]
+    c: jax.Array
+    reset_row: jax.Array | None
+
+
+def save(variant: Variant, act: dict[str, jax.Array | None], c: jax.Array, y_rows: jax.Array) -> Saved:
+    """Keep what ``cell_adjoint`` needs of a step."""
+    reset_row = None if variant.reset_gate == "open" else flat(y_rows[..., : variant.block_size, :])
+    return Saved((act["z"], *(act[gate] for gate in variant.learned_gates)), c, reset_row)
+
+
+def cell_adjoint(
+    variant: Variant, p: jax.Array | None, saved: Saved, c_before: jax.Array, error: State
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Carry the errors of a new state back through the cell.
+
+    Args:
+        variant: the cell's record.
+        p: peepholes ``(P, H)`` or None.
+        saved: of the forward step.
+        c_before: ``(..., H)`` cells that the step started from.
+        error: errors at the new c, y and gates.
+
+    Returns:
+        Errors of the input rows and of the recurrent rows, each ``(..., G, n)`` (one array where no reset gate tells
+        them apart), and of ``c_before``.
+    """
+    size = variant.block_size
+    z, act = saved.act[0], dict(zip(variant.learned_gates, saved.act[1:], strict=True))
+    i, o = act.get("i"), act.get("o")
+    f = (1.0 - i) if variant.forget_gate == "coupled" else act.get("f")
+    r = i if variant.reset_gate == "coupled" else act.get("r")
+    from_gates = {} if error.gates is None else {g: error.gates[..., n, :] for n, g in enumerate(variant.learned_gates)}
+
+    def row(gate: str, at_cells: jax.Array) -> jax.Array:
+        """The error of a gate's row from the errors of its uses, one a cell, and of the next step's rows."""
+        total = gather(size, at_cells)
+        if gate in from_gates:
+            total = total + from_gates[gate]
+        return total * SLOPE["logistic"](act[gate])
+
+    def peeped(gate: str, d_row: jax.Array) -> jax.Array:
+        """The error that a gate's row sends to the cells it peeped at."""
+        weights = p[variant.peephole_gates.index(gate)].astype(d_row.dtype)
+        at_cells = spread(size, d_row)
+        return at_cells * jnp.broadcast_to(weights, at_cells.shape)
+
+    d_rows = {}
+    h = SQUASH[variant.block_output](saved.c)
+    if o is not None:
+        d_rows["o"] = row("o", error.y * h)
+    d_c = error.c + through(size, o, error.y) * SLOPE[variant.block_output](h)
+    if "o" in variant.peephole_gates:
+        d_c = d_c + peeped("o", d_rows["o"])
+
+    d_z = through(size, i, d_c) * SLOPE[variant.block_input](z)
+    d_i = d_c * z
+    if variant.forget_gate == "coupled":
+        d_i = d_i - d_c * c_before
+    if variant.reset_gate == "coupled":
+        d_i = d_i + d_z * saved.reset_row
+    if i is not None:
+        d_rows["i"] = row("i", d_i)
+    if variant.forget_gate == "learned":
+        d_rows["f"] = row("f", d_c * c_before)
+    if variant.reset_gate == "learned":
+        d_rows["r"] = row("r", d_z * saved.reset_row)
+
+    d_before = jnp.zeros_like(d_c) if variant.forget_gate == "closed" else through(size, f, d_c)
+    if variant.feedback == "full":
+        for gate in ("i", "f"):
+            if gate in variant.peephole_gates:
+                d_before = d_before + peeped(gate, d_rows[gate])
+    x_rows = _pack(variant, d_z, d_rows)
+    y_rows = x_rows if r is None else _pack(variant, through(size, r, d_z), d_rows)
+    return x_rows, y_rows, d_before
+
+
+def past_errors(
+    variant: Variant, params: Params, y_rows: jax.Array, has_gates: bool
+) -> tuple[jax.Array | None, jax.Array | None]:
+    """Errors of the block outputs and of the gates of the step before; None where the feedback is truncated."""
+    if variant.feedback == "truncated":
+        return None, None
+    dtype = y_rows.dtype
+    d_y = product(y_rows, jnp.moveaxis(params.R, 0, -1), dtype, axes=2)
+    if not has_gates:
+        return d_y, None
+    return d_y, product(y_rows[..., target_rows(variant), :], jnp.moveaxis(params.Q, (0, 1), (2, 3)), dtype, axes=2)
+
+
+def _pack(variant: Variant, d_z: jax.Array, d_rows: dict[str, jax.Array]) -> jax.Array:
+    z = d_z.reshape(*d_z.shape[:-1], variant.block_size, -1)
+    if not d_rows:
+        return z
+    return jnp.concatenate([z, *(d_rows[gate][..., None, :] for gate in variant.learned_gates)], axis=-2)

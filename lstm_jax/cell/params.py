@@ -1,0 +1,184 @@
+"""Parameters of one cell: packed by rows for speed, viewed by gate for reading, drawn by gate and then packed."""
+
+from __future__ import annotations
+
+import operator
+import zlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cell.initializers import GateBias, Initializer, forget_bias_rule, scheme
+from lstm_jax.cell.variants import Variant, nearest, resolve
+
+
+class Params(NamedTuple):
+    """Weights of one layer and direction; G rows, H cells in n = H / block_size blocks, L learned gates.
+
+    Attributes:
+        W: ``(I, G, n)`` input weights.
+        R: ``(H, G, n)`` recurrent weights, from the block outputs of the step before.
+        b: ``(G, n)`` biases.
+        p: ``(P, H)`` peepholes, or None.
+        Q: ``(L, n, rows, n)`` from the gates of the step before (``gate_recurrence``, ``input_recurrence``), or None.
+    """
+
+    W: jax.Array
+    R: jax.Array
+    b: jax.Array
+    p: jax.Array | None = None
+    Q: jax.Array | None = None
+
+
+def named_shapes(variant: Variant | str, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+    """Shape of every weight by its name in the paper: ``{"W_z": (I, H), "R_f": (H, n), "p_o": (H,), ...}``."""
+    variant = resolve(variant)
+    input_size, hidden_size = _positive("input_size", input_size), _positive("hidden_size", hidden_size)
+    n = variant.blocks(hidden_size)
+    width = {"z": hidden_size, **dict.fromkeys(variant.learned_gates, n)}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for row, columns in width.items():
+        shapes |= {f"W_{row}": (input_size, columns), f"R_{row}": (hidden_size, columns), f"b_{row}": (columns,)}
+    shapes |= {f"p_{gate}": (hidden_size,) for gate in variant.peephole_gates}
+    for source in variant.learned_gates:
+        shapes |= {f"R_{source}{target}": (n, width[target]) for target in dict.fromkeys(variant.recurrent_targets)}
+    return shapes
+
+
+def init_params(
+    key: jax.Array,
+    variant: Variant | str,
+    input_size: int,
+    hidden_size: int,
+    *,
+    forget_bias: float | GateBias | None = 1.0,
+    initializers: str | Mapping[str, Initializer] = "standard",
+    dtype: jax.typing.DTypeLike = jnp.float32,
+) -> Params:
+    """Draw the weights of one cell, gate by gate, and pack them.
+
+    Equal keys give equal weights to whatever two variants share, so ablations can be compared in pairs.
+
+    Args:
+        key: PRNG key.
+        variant: record or name.
+        input_size: I, at least 1.
+        hidden_size: H, at least 1; a multiple of the variant's ``block_size``.
+        forget_bias: what the forget gate's bias starts from: a number, a rule that may set the input gate's too
+            (``chrono(max_lag)``, ``uniform_gates()``), or None to leave all biases to ``initializers``. For a coupled
+            gate (f = 1 - i) the input gate starts from the negative.
+        initializers: a scheme's name (``"standard"``, ``"odyssey"``, ``"hs97"``, ``"pytorch"``), or a mapping from a weight's
+            name (``"W_f"``) or kind (``"W"``, ``"R"``, ``"b"``, ``"p"``, ``"Q"`` for gate-to-gate weights) to
+            ``f(key, shape, dtype)``; what the mapping leaves out follows ``"standard"``.
+        dtype: a floating type; 16-bit weights are drawn in float32 and rounded.
+
+    Raises:
+        ValueError: a size below 1, an unknown variant, scheme or weight name, a type that is not floating.
+
+    Examples:
+        >>> import jax, lstm_jax as lj
+        >>> params = lj.init_params(jax.random.key(0), "V", input_size=3, hidden_size=5)
+        >>> params.W.shape, params.R.shape, params.b.shape, params.p.shape
+        ((3, 4, 5), (5, 4, 5), (4, 5), (3, 5))
+    """
+    variant = resolve(variant)
+    shapes = named_shapes(variant, input_size, hidden_size)
+    dtype = jnp.dtype(dtype)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"init_params: dtype must be a floating type, got {dtype}")
+    draw_dtype = jnp.promote_types(dtype, jnp.float32)
+    chosen = scheme(initializers, shapes)
+    weights = {}
+    for name, shape in shapes.items():
+        drawn = chosen[name](_key_of(key, name), shape, draw_dtype)
+        if drawn.shape != shape:
+            raise ValueError(f"init_params: the initializer of {name} returned shape {drawn.shape}, expected {shape}")
+        weights[name] = drawn
+    if forget_bias is not None:
+        rule = forget_bias_rule(forget_bias)
+        weights |= rule(_key_of(key, "gate biases"), variant, variant.blocks(hidden_size), draw_dtype)
+    return pack_gates(variant, {name: weight.astype(dtype) for name, weight in weights.items()})
+
+
+def gate_view(variant: Variant | str, params: Params) -> dict[str, jax.Array]:
+    """The packed weights by their names in the paper.
+
+    Returns:
+        ``{"W_z": (I, H), "R_f": (H, H), "p_o": (H,), "b_i": (H,), ...}`` so that ``rows = x @ W + y @ R + b``; with
+        gate recurrence also ``"R_fi" (H, H)``, from the previous forget gate into the input gate. Gates of a variant
+        with memory blocks have H / block_size columns. Leading axes (trials) are kept.
+    """
+    variant = resolve(variant)
+    view: dict[str, jax.Array] = {}
+    for kind in ("W", "R", "b"):
+        packed = getattr(params, kind)
+        view |= {f"{kind}_{row}": part for row, part in _split_rows(variant, packed, variant.rows).items()}
+    if params.p is not None:
+        view |= {f"p_{gate}": params.p[..., n, :] for n, gate in enumerate(variant.peephole_gates)}
+    if params.Q is not None:
+        for n, source in enumerate(variant.learned_gates):
+            parts = _split_rows(variant, params.Q[..., n, :, :, :], variant.recurrent_targets)
+            view |= {f"R_{source}{target}": part for target, part in parts.items()}
+    return view
+
+
+def pack_gates(variant: Variant | str, mapping: Mapping[str, jax.Array]) -> Params:
+    """Pack weights given by name: the inverse of ``gate_view``.
+
+    Raises:
+        ValueError: a name is missing or unknown, or a shape does not fit.
+    """
+    variant = resolve(variant)
+    weights = {name: jnp.asarray(value) for name, value in mapping.items()}
+    _check_names(variant, weights)
+
+    def rows(prefix: str, names: tuple[str, ...]) -> jax.Array:
+        z, gates = [], [weights[f"{prefix}{g}"] for g in names if g != "z"]
+        if "z" in names:
+            packed = weights[f"{prefix}z"]
+            cells = packed.reshape(*packed.shape[:-1], variant.block_size, -1)
+            z = [cells[..., s, :] for s in range(variant.block_size)]
+        return jnp.stack(z + gates, axis=-2)
+
+    p = jnp.stack([weights[f"p_{g}"] for g in variant.peephole_gates], axis=-2) if variant.peephole_gates else None
+    Q = None
+    if variant.recurrent_targets and variant.learned_gates:
+        Q = jnp.stack([rows(f"R_{g}", variant.recurrent_targets) for g in variant.learned_gates], axis=-4)
+    return Params(W=rows("W_", variant.rows), R=rows("R_", variant.rows), b=rows("b_", variant.rows), p=p, Q=Q)
+
+
+def _split_rows(variant: Variant, packed: jax.Array, names: tuple[str, ...]) -> dict[str, jax.Array]:
+    """``(..., rows, n)`` to ``{"z": (..., H), "i": (..., n), ...}``."""
+    size = names.count("z")
+    parts = {gate: packed[..., size + n, :] for n, gate in enumerate(names[size:])}
+    if size:
+        parts = {"z": packed[..., :size, :].reshape(*packed.shape[:-2], -1), **parts}
+    return parts
+
+
+def _check_names(variant: Variant, weights: dict[str, jax.Array]) -> None:
+    if "W_z" not in weights or weights["W_z"].ndim < 2:
+        raise ValueError(f"pack_gates: W_z with shape (I, H) is missing; got {sorted(weights)}")
+    lead, (inputs, hidden) = weights["W_z"].shape[:-2], weights["W_z"].shape[-2:]
+    expected = named_shapes(variant, inputs, hidden)
+    for name in weights:
+        if name not in expected:
+            raise ValueError(f"pack_gates: variant {variant.name} has no weight {name!r}; {nearest(name, expected)}")
+    for name, shape in expected.items():
+        if name not in weights:
+            raise ValueError(f"pack_gates: weight {name!r} of variant {variant.name} is missing, shape {shape}")
+        if weights[name].shape != lead + shape:
+            raise ValueError(f"pack_gates: {name} has shape {weights[name].shape}, expected {lead + shape}")
+
+
+def _positive(what: str, value: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
+        raise ValueError(f"{what} must be an integer >= 1, got {value!r}")
+    return operator.index(value)
+
+
+def _key_of(key: jax.Array, name: str) -> jax.Array:
+    """A key for each weight's name: variants that share a weight share its draw."""
+    return jax.random.fold_in(key, zlib.crc32(name.encode()) & 0x7FFFFFFF)

@@ -1,0 +1,172 @@
+"""One time step of every cell, in the letters of "LSTM: A Search Space Odyssey" (2015).
+
+Two matrix products make the rows, ``cell`` squashes and combines them. The functions work over any leading axes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from lstm_jax.cell.params import Params
+from lstm_jax.cell.variants import Variant, resolve
+
+
+class State(NamedTuple):
+    """What the next step needs.
+
+    Attributes:
+        c: ``(..., H)`` cells.
+        y: ``(..., H)`` block outputs.
+        gates: ``(..., L, n)`` learned gates, where the variant feeds them back; otherwise None.
+    """
+
+    c: jax.Array
+    y: jax.Array
+    gates: jax.Array | None = None
+
+
+SQUASH = {
+    "tanh": jnp.tanh,
+    "identity": lambda x: x,
+    "logistic": jax.nn.sigmoid,
+    "centered_logistic_1": lambda x: jnp.tanh(0.5 * x),  # 2 s(x) - 1
+    "centered_logistic_2": lambda x: 2.0 * jnp.tanh(0.5 * x),  # 4 s(x) - 2
+    "relu": jax.nn.relu,
+}
+FORGET = {
+    "learned": lambda f, i: f,
+    "open": lambda f, i: None,
+    "coupled": lambda f, i: 1.0 - i,
+    "closed": lambda f, i: None,
+}
+RESET = {"open": lambda r, i: None, "learned": lambda r, i: r, "coupled": lambda r, i: i}
+FEEDBACK = {"full": lambda tree: tree, "truncated": lax.stop_gradient}
+
+
+def initial_state(
+    variant: Variant | str,
+    batch_shape: tuple[int, ...],
+    hidden_size: int,
+    dtype: jax.typing.DTypeLike = jnp.float32,
+) -> State:
+    """The blank state: c, y ``(*batch_shape, H)`` and, where gates are fed back, gates ``(*batch_shape, L, n)``, zeros."""
+    variant = resolve(variant)
+    n = variant.blocks(hidden_size)
+    zeros = jnp.zeros((*batch_shape, hidden_size), dtype)
+    gates = jnp.zeros((*batch_shape, len(variant.learned_gates), n), dtype) if feeds_gates(variant) else None
+    return State(zeros, zeros, gates)
+
+
+def feeds_gates(variant: Variant) -> bool:
+    """Whether the state carries the gates to the next step."""
+    return bool(variant.recurrent_targets and variant.learned_gates)
+
+
+def lstm_step(
+    variant: Variant | str, params: Params, state: State, x: jax.Array
+) -> tuple[State, dict[str, jax.Array]]:
+    """One step of the cell: the six equations (Greff et al. 2015, section II).
+
+    ``z = g(W_z x + R_z y + b_z)``, ``i = s(W_i x + R_i y + p_i c + b_i)``, ``f`` likewise, ``c' = z i + c f``,
+    ``o = s(W_o x + R_o y + p_o c' + b_o)``, ``y' = h(c') o``.
+
+    Args:
+        variant: record or name.
+        params: of that variant.
+        state: c, y ``(..., H)``.
+        x: ``(..., I)``.
+
+    Returns:
+        The next state, and the activations of the step by letter, for study: ``z`` and every gate that is not
+        simply open, ``(..., H)`` (``(..., n)`` for the shared gates of memory blocks).
+    """
+    variant = resolve(variant)
+    state, act = cell(variant, params.p, *products(variant, params, state, x), state)
+    return state, {letter: value for letter, value in act.items() if value is not None}
+
+
+def products(variant: Variant, params: Params, state: State, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The rows before squashing: ``x W + b`` and ``y R + gates Q``, each ``(..., G, n)``."""
+    feedback = FEEDBACK[variant.feedback]
+    dtype = state.c.dtype
+    x_rows = product(x, params.W, dtype)
+    x_rows = x_rows + jnp.broadcast_to(params.b.astype(dtype), x_rows.shape)
+    y_rows = product(feedback(state.y), params.R, dtype)
+    if state.gates is not None:
+        targets = target_rows(variant)
+        from_gates = product(feedback(state.gates), params.Q, dtype, axes=2)
+        y_rows = y_rows.at[..., targets, :].add(from_gates)
+    return x_rows, y_rows
+
+
+def product(x: jax.Array, weights: jax.Array, dtype: jax.typing.DTypeLike, axes: int = 1) -> jax.Array:
+    """Contract the last ``axes`` axes of x with the first of the weights: operands in the weights' type, sums in ``dtype``."""
+    left = tuple(range(x.ndim - axes, x.ndim))
+    dimensions = ((left, tuple(range(axes))), ((), ()))
+    return lax.dot_general(x.astype(weights.dtype), weights, dimensions, preferred_element_type=dtype)
+
+
+def target_rows(variant: Variant) -> slice:
+    """The rows that see the gates of the step before."""
+    start = 0 if variant.input_recurrence else variant.block_size
+    return slice(start, start + len(variant.recurrent_targets))
+
+
+def cell(
+    variant: Variant, p: jax.Array | None, x_rows: jax.Array, y_rows: jax.Array, state: State
+) -> tuple[State, dict[str, jax.Array | None]]:
+    """Squash the rows and move the cell: everything of a step that is not a matrix product."""
+    size = variant.block_size
+    place = {gate: size + n for n, gate in enumerate(variant.learned_gates)}
+    past = FEEDBACK[variant.feedback](state.c)
+
+    def gate(letter: str, seen: jax.Array) -> jax.Array | None:
+        """The learned gate of that letter, peeping at the cells ``seen``; None where the variant has none."""
+        if letter not in place:
+            return None
+        row = x_rows[..., place[letter], :] + y_rows[..., place[letter], :]
+        if letter in variant.peephole_gates:
+            row = row + peep(variant, p[variant.peephole_gates.index(letter)], seen)
+        return jax.nn.sigmoid(row)
+
+    i = gate("i", past)
+    f = FORGET[variant.forget_gate](gate("f", past), i)
+    r = RESET[variant.reset_gate](gate("r", past), i)
+    z = SQUASH[variant.block_input](flat(x_rows[..., :size, :]) + through(size, r, flat(y_rows[..., :size, :])))
+    c = through(size, i, z)
+    if variant.forget_gate != "closed":
+        c = c + through(size, f, state.c)
+    o = gate("o", c)
+    y = through(size, o, SQUASH[variant.block_output](c))
+    act = {"z": z, "i": i, "f": f, "o": o, "r": r}
+    gates = None if state.gates is None else jnp.stack([act[g] for g in variant.learned_gates], axis=-2)
+    return State(c, y, gates), act
+
+
+def through(size: int, gate: jax.Array | None, value: jax.Array) -> jax.Array:
+    """The value as the gate lets it pass; an open gate is no operation at all."""
+    return value if gate is None else value * spread(size, gate)
+
+
+def spread(size: int, gate: jax.Array) -> jax.Array:
+    """A gate ``(..., n)`` shared by the ``size`` cells of each block, one copy a cell ``(..., H)``."""
+    return gate if size == 1 else jnp.concatenate([gate] * size, axis=-1)
+
+
+def gather(size: int, values: jax.Array) -> jax.Array:
+    """The adjoint of ``spread``: sums ``(..., H)`` over the cells of each block ``(..., n)``."""
+    return values if size == 1 else values.reshape(*values.shape[:-1], size, -1).sum(-2)
+
+
+def flat(rows: jax.Array) -> jax.Array:
+    """Block-input rows ``(..., block_size, n)`` as cells ``(..., H)``."""
+    return rows.reshape(*rows.shape[:-2], -1)
+
+
+def peep(variant: Variant, p: jax.Array, c: jax.Array) -> jax.Array:
+    """What a gate sees of its block's cells: ``p . c``, ``(..., n)``."""
+    return gather(variant.block_size, c * jnp.broadcast_to(p.astype(c.dtype), c.shape))

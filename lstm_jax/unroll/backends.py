@@ -1,0 +1,146 @@
+"""How a sequence is run: the plain scan, and the fused gradient.
+
+A backend maps ``(variant, reverse, params, xs, state, valid, start)`` to the states' outputs ``(T, B, H)``, held past
+each row's end, and the final state. All agree to rounding; ``"auto"`` is the fused one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from lstm_jax.cell.adjoint import Saved, cell_adjoint, past_errors, save
+from lstm_jax.cell.params import Params
+from lstm_jax.cell.step import State, cell, products, target_rows
+from lstm_jax.cell.variants import Variant, nearest
+from lstm_jax.unroll.lengths import blank, hold
+
+Mask = jax.Array | None
+
+
+def scan(
+    variant: Variant, reverse: bool, params: Params, xs: jax.Array, state: State, valid: Mask, start: Mask
+) -> tuple[jax.Array, State]:
+    """The plain reference: one step after another, differentiated by JAX in any mode."""
+
+    def step(state: State, now: tuple) -> tuple[State, jax.Array]:
+        x, ok, first = now
+        before = blank(first, state)
+        after, _ = cell(variant, params.p, *products(variant, params, before, x), before)
+        state = hold(ok, after, state)
+        return state, state.y
+
+    state, ys = lax.scan(step, state, (xs, valid, start), reverse=reverse)
+    return ys, state
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def fused(
+    variant: Variant, reverse: bool, params: Params, xs: jax.Array, state: State, valid: Mask, start: Mask
+) -> tuple[jax.Array, State]:
+    """The scan with its own way back: the reverse loop carries state errors only.
+
+    Weight gradients are one product each, after the loop, over time and batch at once: no accumulator of a weight's
+    size is read and written every step, which is what limits autodiff at small batch.
+    """
+    return scan(variant, reverse, params, xs, state, valid, start)
+
+
+def _forward(variant, reverse, params, xs, state, valid, start):
+    def step(state: State, now: tuple) -> tuple[State, tuple[State, Saved]]:
+        x, ok, first = now
+        before = blank(first, state)
+        x_rows, y_rows = products(variant, params, before, x)
+        after, act = cell(variant, params.p, x_rows, y_rows, before)
+        state = hold(ok, after, state)
+        return state, (state, save(variant, act, after.c, y_rows))
+
+    final, (states, saved) = lax.scan(step, state, (xs, valid, start), reverse=reverse)
+    return (states.y, final), (params, xs, state, valid, start, states, saved)
+
+
+def _backward(variant, reverse, residuals, cotangents):
+    params, xs, first_state, valid, start, states, saved = residuals
+    d_ys, d_final = cotangents
+    before = jax.tree.map(partial(_shift, reverse), first_state, states)
+    before = blank(start, before)
+
+    def step(error: State, now: tuple) -> tuple[State, tuple[jax.Array, jax.Array | None]]:
+        d_y, c_before, kept, ok, first = now
+        error = error._replace(y=error.y + d_y)
+        x_rows, y_rows, d_c = cell_adjoint(variant, params.p, kept, c_before, error)
+        d_y_before, d_gates = past_errors(variant, params, y_rows, error.gates is not None)
+        past = State(d_c, *(jnp.zeros_like(e) if d is None and e is not None else d
+                            for d, e in ((d_y_before, error.y), (d_gates, error.gates))))
+        past = hold(ok, blank(first, past), error)
+        rows = _masked(ok, x_rows), (None if y_rows is x_rows else _masked(ok, y_rows))
+        return past, rows
+
+    now = (d_ys, before.c, saved, valid, start)
+    d_first, (x_rows, y_rows) = lax.scan(step, d_final, now, reverse=not reverse)
+    y_rows = x_rows if y_rows is None else y_rows
+    d_params = _weight_gradients(variant, params, xs, before, saved.c, x_rows, y_rows)
+    d_xs = lax.dot_general(
+        x_rows.astype(params.W.dtype), params.W, (((2, 3), (1, 2)), ((), ())), preferred_element_type=x_rows.dtype
+    )
+    return d_params, d_xs.astype(xs.dtype), d_first, None, None
+
+
+def _weight_gradients(variant, params, xs, before, c, x_rows, y_rows) -> Params:
+    """One product a weight, contracted over time and batch without a reshape (a sharded batch stays where it is)."""
+
+    def contract(inputs: jax.Array, rows: jax.Array, weights: jax.Array) -> jax.Array:
+        operands = inputs.astype(weights.dtype), rows.astype(weights.dtype)
+        summed = lax.dot_general(*operands, (((0, 1), (0, 1)), ((), ())), preferred_element_type=rows.dtype)
+        return summed.astype(weights.dtype)
+
+    seen = {"i": before.c, "f": before.c, "o": c}
+    size = variant.block_size
+    p = None
+    if params.p is not None:
+        rows = {gate: x_rows[..., size + n, :] for n, gate in enumerate(variant.learned_gates)}
+        p = jnp.stack([_peephole_gradient(size, seen[g], rows[g]) for g in variant.peephole_gates])
+    Q = None
+    if params.Q is not None:
+        Q = contract(before.gates, y_rows[..., target_rows(variant), :], params.Q)
+    return Params(
+        W=contract(xs, x_rows, params.W),
+        R=contract(before.y, y_rows, params.R),
+        b=x_rows.sum((0, 1)).astype(params.b.dtype),
+        p=p if p is None else p.astype(params.p.dtype),
+        Q=Q,
+    )
+
+
+def _peephole_gradient(size: int, c: jax.Array, row: jax.Array) -> jax.Array:
+    blocks = c.reshape(*c.shape[:-1], size, -1)
+    return jnp.einsum("tbsn,tbn->sn", blocks, row).reshape(-1)
+
+
+def _shift(reverse: bool, first: jax.Array, sequence: jax.Array) -> jax.Array:
+    """Each step's past: the sequence moved by one step, the first state let in at its beginning."""
+    parts = [sequence[1:], first[None]] if reverse else [first[None], sequence[:-1]]
+    return jnp.concatenate(parts)
+
+
+def _masked(valid: Mask, rows: jax.Array) -> jax.Array:
+    return rows if valid is None else jnp.where(jnp.broadcast_to(valid[:, None, None], rows.shape), rows, 0.0)
+
+
+fused.defvjp(_forward, _backward)
+
+BACKENDS = {"auto": fused, "fused": fused, "scan": scan}
+
+
+def backend_named(name: str):
+    """The backend of that name.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if name not in BACKENDS:
+        raise ValueError(f"unknown backend {name!r}; {nearest(name, BACKENDS)}")
+    return BACKENDS[name]
