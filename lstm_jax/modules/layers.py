@@ -1,0 +1,135 @@
+"""What the two Flax adaptors share: the options of a stack of layers, and the order of the array axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cell.step import State, initial_state
+from lstm_jax.cell.variants import Variant
+from lstm_jax.unroll.sequence import state_dtype
+from lstm_jax.unroll.stack import Stack, States, init_stack, unroll_stack
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Options of a stack of recurrent layers.
+
+    Attributes:
+        variant: the cell.
+        hidden_size: H, cells of one layer and direction.
+        num_layers: at least 1.
+        bidirectional: each layer also runs from the end; outputs are joined, forward first: (..., 2H).
+        dropout: part of the outputs set to 0 between layers, in [0, 1); one mask for each step and sequence.
+        dtype: the type that products are computed in, such as bfloat16; None means that of the parameters.
+        backend: of ``unroll``.
+        remat_chunk: keep the state only every so many steps and recompute the others on the way back.
+    """
+
+    variant: Variant
+    hidden_size: int
+    num_layers: int = 1
+    bidirectional: bool = False
+    dropout: float = 0.0
+    dtype: Any = None
+    backend: str = "auto"
+    remat_chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "num_layers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"LSTM: {name} must be an integer >= 1, got {value!r}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"LSTM: dropout must be in [0, 1), the part that is set to 0, got {self.dropout!r}")
+        self.variant.blocks(self.hidden_size)
+
+    @property
+    def drops(self) -> bool:
+        """Whether there is anything to drop: a positive rate, and a place between two layers."""
+        return self.dropout > 0.0 and self.num_layers > 1
+
+    def init(self, key: jax.Array, input_size: int, **init_options: Any) -> Stack:
+        """The parameters, as ``init_stack`` draws them."""
+        return init_stack(
+            key,
+            self.variant,
+            input_size,
+            self.hidden_size,
+            num_layers=self.num_layers,
+            bidirectional=self.bidirectional,
+            **init_options,
+        )
+
+    def start(self, dtype: Any) -> States:
+        """Blank initial states without a batch axis, each ``(H,)``: where a learnable one starts."""
+        blank = initial_state(self.variant, (), self.hidden_size, jnp.promote_types(dtype, jnp.float32))
+        return ((blank, blank) if self.bidirectional else blank,) * self.num_layers
+
+    def run(
+        self,
+        stack: Stack,
+        start: States | None,
+        xs: jax.Array,
+        *,
+        time_major: bool,
+        lengths: jax.typing.ArrayLike | None = None,
+        initial_state: States | None = None,
+        resets: jax.Array | None = None,
+        dropout_key: jax.Array | None = None,
+    ) -> tuple[jax.Array, States]:
+        """Outputs in the order of the inputs, and the final states; ``dropout_key=None`` drops nothing."""
+        time_first = _as_is if time_major else _swap
+        _check_axes(xs, time_major, isinstance(initial_state, State))
+        stack = cast(stack, self.dtype)
+        if initial_state is None and start is not None:
+            initial_state = _for_each(xs.shape[1 if time_major else 0], cast(start, state_dtype(stack[0][0])))
+        ys, states = unroll_stack(
+            self.variant,
+            stack,
+            time_first(jnp.asarray(xs)),
+            lengths,
+            initial_state,
+            None if resets is None else time_first(jnp.asarray(resets)),
+            backend=self.backend,
+            remat_chunk=self.remat_chunk,
+            dropout=0.0 if dropout_key is None else self.dropout,
+            dropout_key=dropout_key,
+        )
+        return time_first(ys), states
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """Every array in ``dtype``; None leaves them as they are."""
+    return tree if dtype is None else jax.tree.map(lambda array: array.astype(dtype), tree)
+
+
+def _for_each(batch: int, states: States) -> States:
+    """Every sequence of a batch starts from the same states."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)), states)
+
+
+def _as_is(array: jax.Array) -> jax.Array:
+    return array
+
+
+def _swap(array: jax.Array) -> jax.Array:
+    """``(B, T, ...)`` to ``(T, B, ...)`` and back."""
+    return jnp.swapaxes(array, 0, 1)
+
+
+def _check_axes(xs: Any, time_major: bool, bare_state: bool) -> None:
+    if jnp.ndim(xs) != 3:
+        order = "(T, B, I)" if time_major else "(B, T, I)"
+        raise ValueError(
+            f"LSTM: xs has shape {jnp.shape(xs)}, expected {order}, time_major={time_major}; "
+            "give a single sequence a batch axis of 1"
+        )
+    if bare_state:
+        raise ValueError(
+            "LSTM: initial_state is one State, expected a tuple over layers of State, or of (forward, backward): "
+            "write (state,) for one layer"
+        )
