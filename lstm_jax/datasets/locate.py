@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from lstm_jax.datasets.record import DataNotFoundError, Dataset, PackageFiles
 from lstm_jax.datasets.store import prepared_folder, problem_with
 
 RAW_DIR, DATA_DIR = "LSTM_JAX_RAW_DIR", "LSTM_JAX_DATA_DIR"
+INCOMPLETE = "missing beside the others"
 
 
 @dataclass(frozen=True)
@@ -81,26 +81,21 @@ def _raw(dataset: Dataset, raw_dir: Path) -> Source:
     """The files in ``<raw_dir>/<name>/``, or directly in ``<raw_dir>``."""
     for folder in (raw_dir / dataset.name, raw_dir):
         if dataset.pattern is not None:
-            paths, missing = tuple(sorted(folder.glob(dataset.pattern))), []
+            wanted = sorted(folder.glob(dataset.pattern))
         else:
-            named = {file.name: _plain_or_gz(folder / file.name) for file in dataset.files}
-            paths, missing = _present(named)
-        if paths:
-            detail = f"{', '.join(missing)} missing" if missing else ""
-            return Source("raw", str(folder), not missing, paths if not missing else (), detail)
-    wanted = dataset.pattern or ", ".join(file.name for file in dataset.files)
-    return Source("raw", str(raw_dir), False, detail=f"no {dataset.name}/{wanted}")
+            wanted = [_plain_or_gz(folder / file.name) for file in dataset.files]
+        missing = [path.name for path in wanted if not path.exists()]
+        if len(missing) < len(wanted):
+            detail = f"{', '.join(missing)} {INCOMPLETE}" if missing else ""
+            return Source("raw", str(folder), not missing, () if missing else tuple(wanted), detail)
+    names = dataset.pattern or ", ".join(file.name for file in dataset.files)
+    return Source("raw", str(raw_dir), False, detail=f"no {dataset.name}/{names}")
 
 
 def _plain_or_gz(path: Path) -> Path:
     """The path, or the same file already decompressed."""
     plain = path.with_suffix("") if path.suffix == ".gz" else path
     return path if path.exists() or not plain.exists() else plain
-
-
-def _present(named: Mapping[str, Path]) -> tuple[tuple[Path, ...], list[str]]:
-    missing = [name for name, path in named.items() if not path.exists()]
-    return tuple(path for path in named.values() if path.exists()), missing
 
 
 def _package(package: PackageFiles) -> Source:

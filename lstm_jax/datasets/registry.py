@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 from lstm_jax.cell.variants import nearest
 from lstm_jax.datasets.bach_chorales import BACH_CHORALES
 from lstm_jax.datasets.digits import DIGITS
@@ -12,25 +10,19 @@ from lstm_jax.datasets.mnist import MNIST
 from lstm_jax.datasets.record import Dataset
 
 
-class _Registry(Mapping[str, Dataset]):
-    """A mapping whose errors suggest the nearest name."""
+class UnknownDatasetError(KeyError):
+    """A KeyError that prints its sentence instead of a quoted key."""
 
-    def __init__(self, *records: Dataset) -> None:
-        self._records = {record.name: record for record in records}
-
-    def __getitem__(self, name: str) -> Dataset:
-        if name not in self._records:
-            raise KeyError(f"unknown data set {name!r}; {nearest(name, self._records)}")
-        return self._records[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._records
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        return len(self._records)
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
-DATASETS: Mapping[str, Dataset] = _Registry(DIGITS, BACH_CHORALES, JSB_CHORALES, MNIST)
+class _Datasets(dict[str, Dataset]):
+    def __missing__(self, name: object) -> Dataset:
+        raise UnknownDatasetError(f"unknown data set {name!r}; {nearest(str(name), self)}")
+
+
+DATASETS: dict[str, Dataset] = _Datasets(
+    {record.name: record for record in (DIGITS, BACH_CHORALES, JSB_CHORALES, MNIST)}
+)
+"""Name -> record. Unknown names raise a KeyError with the nearest one."""

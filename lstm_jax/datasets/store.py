@@ -49,14 +49,24 @@ def problem_with(folder: Path) -> str | None:
     return None
 
 
-def write_prepared(
-    dataset: Dataset, examples: Mapping[str, Iterable[Example]], data_dir: Path, source: str
-) -> Path:
+def make_folder(folder: Path) -> Path:
+    """The folder, made when missing and found writable; the error otherwise says what to do."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise OSError(
+            f"data cannot be written into {folder} ({error.strerror or error}); "
+            "name another folder: data_dir=FOLDER, --data-dir FOLDER or LSTM_JAX_DATA_DIR"
+        ) from error
+
+
+def write_prepared(dataset: Dataset, examples: Mapping[str, Iterable[Example]], data_dir: Path, source: str) -> Path:
     """Writes the examples and moves the whole folder to its place; returns that place."""
     target = prepared_folder(dataset, data_dir)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".preparing-", dir=make_folder(target.parent)))
     _remove_stale(target.parent)
-    scratch = Path(tempfile.mkdtemp(prefix=f".preparing-{os.getpid()}-", dir=target.parent))
     try:
         folder, sizes = builder.write(dataset, examples, scratch)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
