@@ -16,13 +16,9 @@ class Task(Protocol):
 
     Attributes:
         name: the key in ``TASKS``; ``summary``: one line on it.
-        input_size, output_size: I of the inputs, and the number of network outputs (classes for ``"softmax"``).
         loss: ``"squared_error"`` or ``"softmax"``.
         metric: the yardstick that tables print: ``"mse"``, ``"accuracy"`` or ``"nll"`` (nats).
-        chances: each metric that applies -> its value for the best predictor that remembers nothing.
-        chance: ``chances[metric]``.
-        required_lag: every sequence asks for an input at least this many steps old.
-        max_length: T of the batches, a function of the options.
+        higher_is_better: of that metric.
     """
 
     name: ClassVar[str]
@@ -32,17 +28,34 @@ class Task(Protocol):
     higher_is_better: ClassVar[bool]
 
     @property
-    def input_size(self) -> int: ...
+    def input_size(self) -> int:
+        """I of the inputs."""
+        ...
+
     @property
-    def output_size(self) -> int: ...
+    def output_size(self) -> int:
+        """Number of network outputs; classes for softmax."""
+        ...
+
     @property
-    def chances(self) -> Mapping[str, float]: ...
+    def chances(self) -> Mapping[str, float]:
+        """Each metric's value for the best predictor that remembers nothing."""
+        ...
+
     @property
-    def chance(self) -> float: ...
+    def chance(self) -> float:
+        """``chances[metric]``."""
+        ...
+
     @property
-    def required_lag(self) -> int: ...
+    def required_lag(self) -> int:
+        """Every sequence asks for an input at least this many steps old."""
+        ...
+
     @property
-    def max_length(self) -> int: ...
+    def max_length(self) -> int:
+        """T of the batches."""
+        ...
 
     def sample(self, key: jax.Array, batch_size: int) -> Batch:
         """Draw ``batch_size`` sequences; the same key gives the same batch. ``batch_size`` is static under jit."""
