@@ -15,7 +15,7 @@ from lstm_jax.datasets.store import prepared_folder, write_prepared
 
 DIGITS = DATASETS["digits"]
 
-HANG_IN_THE_MIDDLE = """
+HANG_IN_THE_MIDDLE = r"""
 import os, sys, time
 from pathlib import Path
 from lstm_jax.datasets import DATASETS, sources
