@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +29,7 @@ class Progress:
         cell: the current cell; None when all are finished.
         share: done part of that cell, 0 to 1.
         finished, total: cells. ``reused``: those of the finished that an earlier run had left.
+        waiting: tasks of the cells that come after the current one.
         rows: results so far; a new list only when a cell was finished.
     """
 
@@ -36,6 +38,7 @@ class Progress:
     finished: int
     total: int
     reused: int
+    waiting: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
@@ -80,23 +83,23 @@ def _run_cells(
 ) -> list[Row]:
     cells = study.cells()
     found = {} if overwrite else finished_cells(study, folder)
-    rows = {cell.key: found[cell.key] for cell in cells if cell.key in found}
-    for cell in cells:
-        if cell.key in rows:
-            continue
-        so_far = tuple(gather(cells, rows))
-
-        def share(value: float, cell: Cell = cell, so_far: tuple[Row, ...] = so_far) -> None:
-            watch(Progress(cell, value, len(rows), len(cells), len(found), so_far))
-
+    rows = dict(found)
+    missing = [cell for cell in cells if cell.key not in found]
+    for n, cell in enumerate(missing):
+        waiting = tuple(other.task for other in missing[n + 1 :])
+        share = partial(_report, watch, Progress(cell, 0.0, len(rows), len(cells), len(found), waiting, _all(cells, rows)))
         share(0.0)
         rows[cell.key] = train(cell, share)
         save_cell(cell_path(folder, cell), rows[cell.key], {"key": cell.key})
-        write_rows(folder / "results.csv", gather(cells, rows))
-    gathered = gather(cells, rows)
+        write_rows(folder / "results.csv", _all(cells, rows))
+    gathered = _all(cells, rows)
     write_rows(folder / "results.csv", gathered)
-    watch(Progress(None, 0.0, len(rows), len(cells), len(found), tuple(gathered)))
-    return gathered
+    watch(Progress(None, 0.0, len(rows), len(cells), len(found), (), gathered))
+    return list(gathered)
+
+
+def _report(watch: Callable[[Progress], None], progress: Progress, share: float) -> None:
+    watch(replace(progress, share=share))
 
 
 def cell_path(folder: Path, cell: Cell) -> Path:
@@ -110,9 +113,9 @@ def finished_cells(study: Study, folder: Path) -> dict[str, list[Row]]:
     return {key: content[0] for key, content in loaded.items() if content is not None}
 
 
-def gather(cells: list[Cell], rows: dict[str, list[Row]]) -> list[Row]:
+def _all(cells: list[Cell], rows: dict[str, list[Row]]) -> tuple[Row, ...]:
     """Rows of the finished cells in the order of the plan."""
-    return [row for cell in cells for row in rows.get(cell.key, ())]
+    return tuple(row for cell in cells for row in rows.get(cell.key, ()))
 
 
 @contextmanager

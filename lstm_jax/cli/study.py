@@ -1,0 +1,117 @@
+"""``lstm-jax study``: run what is missing of a study, then table and figure."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from lstm_jax.cli.dispatch import DONE
+from lstm_jax.studies.plan import Study
+from lstm_jax.train.config import Config, DataConfig
+
+if TYPE_CHECKING:
+    from lstm_jax.studies.collect import Row
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train several variants on several tasks, same settings and seeds for all, and compare them."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+    tasks: tuple[str, ...] = ("adding",)
+    """Names in `lstm-jax tasks` or `lstm-jax data list`; a study of one of them may set its --data.options."""
+    variants: tuple[str, ...] = ("V", "NFG", "RNN")
+    """Names in `lstm-jax variants`."""
+    seeds: int = 5
+    """Trials of each variant on each task."""
+    reference: str = "V"
+    """The variant that the others are compared with."""
+    plan: Path | None = None
+    """A study as JSON (the config.json of an earlier one); it replaces all settings above."""
+    out: Path = Path("results/study")
+    """Folder of results.csv, table.md, figure.png, config.json and manifest.json; finished cells there are kept."""
+    overwrite: bool = False
+    """Run finished cells again."""
+    dry_run: bool = False
+    """Print the study as JSON, run nothing."""
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and conduct."""
+    options = tyro.cli(Options, args=arguments, prog="lstm-jax study", config=(tyro.conf.FlagCreatePairsOff,))
+    study = _study(options)
+    if options.dry_run:
+        print(study.to_json(), end="")
+        return DONE
+    conduct(study, options.out, options.overwrite)
+    return DONE
+
+
+def _study(options: Options) -> Study:
+    if options.plan is not None:
+        return Study.from_json(options.plan.read_text())
+    from dataclasses import replace
+
+    named = {task: replace(options.config.data, name=task) for task in options.tasks}
+    if len(named) > 1 and options.config.data.options:
+        raise ValueError("--data.options belong to one task; give several tasks their options in a --plan")
+    tasks = tuple((task, replace(options.config, data=_data(data))) for task, data in named.items())
+    return Study(options.out.name or "study", tasks, options.variants, options.seeds, options.reference)
+
+
+def _data(data: DataConfig) -> DataConfig:
+    """The same record, after a check that task or data set exists."""
+    from lstm_jax.cell.variants import nearest
+    from lstm_jax.datasets import DATASETS
+    from lstm_jax.tasks import TASKS
+
+    if data.name not in TASKS and data.name not in DATASETS:
+        raise ValueError(f"unknown task {data.name!r}; {nearest(data.name, [*TASKS, *DATASETS])}")
+    return data
+
+
+def conduct(study: Study, out: Path, overwrite: bool = False) -> list[Row]:
+    """Run what is missing of a study with the whole machine, write everything, print the comparison."""
+    from lstm_jax.analysis.report import write_report
+    from lstm_jax.cli.console import StudyWatch, clock, console, print_comparison
+    from lstm_jax.studies.machine import describe_machine, use_whole_machine
+    from lstm_jax.studies.run import run_study
+
+    use_whole_machine()
+    started, begun = datetime.now(UTC), time.monotonic()
+    machine = describe_machine()
+    screen = console()
+    screen.print(
+        f"{study.name}: {len(study.tasks)} tasks x {len(study.variants)} variants x {study.seeds} seeds "
+        f"on {machine['devices']} x {machine['device']}, into {out}"
+    )
+    with StudyWatch(screen) as watch:
+        rows = run_study(study, out, watch=watch, overwrite=overwrite)
+    ran = watch.finished_here
+    wall = time.monotonic() - begun
+    if ran:
+        record = {"started": started.isoformat(timespec="seconds"), "wall_seconds": round(wall, 1), "cells": ran}
+        _write_manifest(out, study, {**record, **machine}, keep=len(ran) < len(study.cells()))
+    table, figure = write_report(out, reference=study.reference)
+    print_comparison(rows, study.reference)
+    screen.print(f"{clock(wall)} for {len(ran)} cells. Wrote {out / 'results.csv'}, {table}, {figure}", markup=False)
+    return rows
+
+
+def _write_manifest(out: Path, study: Study, record: dict[str, object], keep: bool) -> None:
+    """Add this run to the manifest: a study that was continued has several, each with its own commit and machine."""
+    from lstm_jax.studies.collect import write_atomically
+
+    path = out / MANIFEST
+    before = json.loads(path.read_text())["runs"] if keep and path.is_file() else []
+    content = {"study": study.name, "seeds": study.seeds, "command": sys.argv, "runs": [*before, record]}
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
