@@ -40,8 +40,8 @@ def from_flax(source: Any) -> Params:
     """Parameters of the variant NP from a Flax LSTM cell; which of the three layouts it is shows in its names.
 
     Args:
-        source: the parameters of a linen cell (``variables["params"]``), those of an ``nn.RNN`` around it, an nnx cell,
-            or the pure dictionary of its parameters.
+        source: the parameters of a linen cell (``variables["params"]``), those of an ``nn.RNN`` around it, an nnx
+            cell, or the pure dictionary of its parameters.
 
     Raises:
         KeyError: a parameter is missing or unknown. ValueError: a shape does not fit the others.
@@ -93,7 +93,7 @@ def _unwrap(weights: Any) -> Any:
         if isinstance(weights, Mapping) and wrapping in weights:
             weights = weights[wrapping]
     if not isinstance(weights, Mapping):
-        raise TypeError(f"expected the parameters of a Flax LSTM cell as a mapping, or an nnx cell, got {type(weights)}")
+        raise TypeError(f"expected a Flax LSTM cell's parameters as a mapping, or an nnx cell, got {type(weights)}")
     return weights
 
 

@@ -21,7 +21,7 @@ TORCH_ROWS = ("i", "f", "z", "o")
 """Our names of PyTorch's rows i f g o."""
 
 _KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-_KEY = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)_l(\d+)(_reverse)?$")
+_KEY = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh)_l\d+(_reverse)?$")
 
 
 def from_torch(state_dict: Mapping[str, Any], prefix: str = "") -> tuple[tuple[Params, ...], ...]:
@@ -36,7 +36,7 @@ def from_torch(state_dict: Mapping[str, Any], prefix: str = "") -> tuple[tuple[P
     """
     found = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
     weights = {name: np.asarray(value) for name, value in _only_lstm(found, prefix).items()}
-    layers = 1 + max(int(_KEY.match(name).group(2)) for name in weights)
+    layers = 1 + max(int(name.removesuffix("_reverse").rpartition("_l")[2]) for name in weights)
     directions = ("", "_reverse") if any(name.endswith("_reverse") for name in weights) else ("",)
     hidden = _take(weights, "weight_hh_l0").shape[-1]
     return tuple(
@@ -52,7 +52,7 @@ def to_torch(variant: Variant | str, stack: Sequence[Sequence[Params]]) -> dict[
         ValueError: a variant other than NP, which is the only one that PyTorch has.
     """
     expect_no_peepholes(variant, "PyTorch's nn.LSTM")
-    state_dict = {}
+    state_dict: dict[str, np.ndarray] = {}
     for layer, directions in enumerate(stack):
         for direction, params in zip(("", "_reverse"), directions, strict=False):
             arrays = _to_rows(params)

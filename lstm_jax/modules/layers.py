@@ -112,6 +112,19 @@ def _for_each(batch: int, states: States) -> States:
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)), states)
 
 
+def expect_like(new: Any, old: Any) -> None:
+    """Raises ValueError unless both trees have one structure, and their leaves the same shapes."""
+    shapes, expected = (
+        {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+        for tree in (new, old)
+    )
+    if shapes.keys() != expected.keys():
+        raise ValueError(f"got weights {sorted(shapes)}, expected {sorted(expected)}: of another variant or depth?")
+    for path, shape in shapes.items():
+        if shape != expected[path]:
+            raise ValueError(f"weight {path} has shape {shape}, expected {expected[path]}")
+
+
 def _as_is(array: jax.Array) -> jax.Array:
     return array
 

@@ -80,8 +80,16 @@ class LSTM(nn.Module):
         start = self.param("start", lambda _: layers.start(self.param_dtype)) if self.learn_initial_state else None
         off = self.deterministic if deterministic is None else deterministic
         key = self.make_rng("dropout") if layers.drops and not off and not self.is_initializing() else None
-        options = {"lengths": lengths, "initial_state": initial_state, "resets": resets, "dropout_key": key}
-        return layers.run(stack, start, xs, time_major=time_major, **options)
+        return layers.run(
+            stack,
+            start,
+            xs,
+            time_major=time_major,
+            lengths=lengths,
+            initial_state=initial_state,
+            resets=resets,
+            dropout_key=key,
+        )
 
     @nn.nowrap
     def _layers(self) -> Layers:
@@ -133,7 +141,7 @@ def core_params(variables: Mapping[str, Any]) -> Any:
     for name in ("stack", "cell"):
         if name in params:
             return params[name]
-    raise KeyError(f"no weights of an lj.linen.LSTM or LSTMCell here: expected 'stack' or 'cell', got {sorted(params)}")
+    raise KeyError(f"no weights of an lj.linen LSTM or LSTMCell: expected 'stack' or 'cell', got {sorted(params)}")
 
 
 def core_variables(params: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from lstm_jax.cell.initializers import GateBias, Initializer
 from lstm_jax.cell.params import init_params
 from lstm_jax.cell.step import State, initial_state, lstm_step
 from lstm_jax.cell.variants import Variant, resolve
-from lstm_jax.modules.layers import Layers, States, cast
+from lstm_jax.modules.layers import Layers, States, cast, expect_like
 
 
 class LSTM(nnx.Module):
@@ -71,7 +71,7 @@ class LSTM(nnx.Module):
         init_options = {"forget_bias": forget_bias, "initializers": initializers, "dtype": param_dtype}
         self.stack = _as_params(self.layers.init(rngs.params(), in_features, **init_options))
         self.start = _as_params(self.layers.start(param_dtype) if learn_initial_state else None)
-        self.rngs = nnx.data(rngs.dropout.fork() if self.layers.drops else None)
+        self.rngs: Any = nnx.data(rngs.dropout.fork() if self.layers.drops else None)
 
     def __call__(
         self,
@@ -96,9 +96,17 @@ class LSTM(nnx.Module):
             rngs: used for dropout instead of the module's own.
         """
         off = self.deterministic if deterministic is None else deterministic
-        key = (rngs.dropout if rngs is not None else self.rngs)() if self.layers.drops and not off else None
-        options = {"lengths": lengths, "initial_state": initial_state, "resets": resets, "dropout_key": key}
-        return self.layers.run(core_params(self), _arrays(self.start), xs, time_major=time_major, **options)
+        stream = self.rngs if rngs is None else rngs.dropout
+        return self.layers.run(
+            core_params(self),
+            _arrays(self.start),
+            xs,
+            time_major=time_major,
+            lengths=lengths,
+            initial_state=initial_state,
+            resets=resets,
+            dropout_key=stream() if self.layers.drops and not off else None,
+        )
 
     def set_view(self, deterministic: bool | None = None, **others: Any) -> dict[str, Any]:
         """Class method used by ``nnx.view``.
@@ -165,12 +173,7 @@ def set_core_params(module: LSTM | LSTMCell, params: Any) -> None:
     Raises:
         ValueError: another structure or shape.
     """
-    old = core_params(module)
-    if jax.tree.structure(params) != jax.tree.structure(old):
-        raise ValueError(f"weights are built as {jax.tree.structure(params)}, expected {jax.tree.structure(old)}")
-    shapes = [(new.shape, now.shape) for new, now in zip(jax.tree.leaves(params), jax.tree.leaves(old), strict=True)]
-    if wrong := [pair for pair in shapes if pair[0] != pair[1]]:
-        raise ValueError(f"a weight has shape {wrong[0][0]}, expected {wrong[0][1]}: other sizes than the module's")
+    expect_like(params, core_params(module))
     jax.tree.map(lambda param, new: param.set_value(jnp.asarray(new)), _holder(module), params, is_leaf=_is_variable)
 
 

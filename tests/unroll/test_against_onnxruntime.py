@@ -13,7 +13,7 @@ import lstm_jax as lj
 onnx = pytest.importorskip("onnx", reason="onnx is in the extra 'peers'", exc_type=ImportError)
 runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is in the extra 'peers'", exc_type=ImportError)
 
-T, B, I, H = 7, 3, 4, 5
+T, B, I, H = 7, 3, 4, 5  # noqa: E741
 LENGTHS = np.array([7, 2, 5], np.int32)
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 # variant: attributes of ONNX's LSTM that make it
@@ -60,7 +60,8 @@ def lstm_params(variant, W, R, bias, P):
     mapping = {}
     for k, row in enumerate("iofz"):
         part = slice(k * H, (k + 1) * H)
-        mapping |= {f"W_{row}": W[part].T, f"R_{row}": R[part].T, f"b_{row}": bias[: 4 * H][part] + bias[4 * H :][part]}
+        both = bias[: 4 * H][part] + bias[4 * H :][part]
+        mapping |= {f"W_{row}": W[part].T, f"R_{row}": R[part].T, f"b_{row}": both}
         if P is not None and row != "z":
             mapping[f"p_{row}"] = P[part]
     absent = "f" if variant == "CIFG" else "-"

@@ -11,7 +11,7 @@ torch = pytest.importorskip(
     "torch", reason="torch is installed on Python 3.11 only: no lock without CUDA beyond it", exc_type=ImportError
 )
 
-T, B, I, H = 6, 3, 4, 5
+T, B, I, H = 6, 3, 4, 5  # noqa: E741
 LENGTHS = (6, 2, 4)
 
 pytestmark = pytest.mark.usefixtures("x64")

@@ -1,0 +1,129 @@
+"""Dropout between layers, and what the modules refuse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import errors as flax_errors
+from flax import nnx as flax_nnx
+
+import lstm_jax as lj
+from lstm_jax.modules import linen, nnx
+
+B, T, I, H = 4, 5, 2, 8  # noqa: E741
+XS = jnp.asarray(np.random.default_rng(0).standard_normal((B, T, I)), jnp.float32)
+
+
+def build(**options):
+    return nnx.LSTM(I, H, rngs=flax_nnx.Rngs(0), **options)
+
+
+def test_dropout_changes_outputs_at_every_call_until_eval():
+    lstm = build(num_layers=2, dropout=0.5)
+    plain = np.asarray(build(num_layers=2)(XS)[0])
+    first, second = (np.asarray(lstm(XS)[0]) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-3 and np.abs(first - plain).max() > 1e-3
+    np.testing.assert_array_equal(lstm(XS, deterministic=True)[0], plain)
+    np.testing.assert_array_equal(flax_nnx.view(lstm, deterministic=True)(XS)[0], plain)
+    lstm.eval()
+    np.testing.assert_array_equal(lstm(XS)[0], plain)
+
+
+def test_dropout_masks_are_a_function_of_the_streams_that_are_given():
+    lstm = build(num_layers=2, dropout=0.5)
+    first, second, other = (lstm(XS, rngs=flax_nnx.Rngs(dropout=seed))[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(np.asarray(first - other)).max() > 1e-3
+
+
+def test_dropout_drops_the_chosen_part_between_layers_and_keeps_the_mean():
+    wide = nnx.LSTM(I, 400, num_layers=2, dropout=0.25, variant="RNN", rngs=flax_nnx.Rngs(0))
+    seen = wide.layers.run(
+        nnx.core_params(wide), None, XS, time_major=False, dropout_key=jax.random.key(0)
+    )[1][0].y
+    plain = wide(XS, deterministic=True)[1][0].y
+    np.testing.assert_array_equal(seen, plain)  # states of the layer below are not touched
+    first = nnx.core_params(wide)[0][0]
+    identity = lj.pack_gates("RNN", {"W_z": jnp.eye(400), "R_z": jnp.zeros((400, 400)), "b_z": jnp.zeros(400)})
+    dropped = wide.layers.run(
+        ((first,), (identity,)), None, XS, time_major=False, dropout_key=jax.random.key(0)
+    )[1][1].c  # the pre-activation of the second layer is the dropped output of the first
+    kept = np.asarray(dropped) != 0
+    assert abs(kept.mean() - 0.75) < 0.05
+    np.testing.assert_allclose(np.asarray(dropped)[kept], (np.asarray(plain) / 0.75)[kept], rtol=1e-5)
+
+
+def test_linen_dropout_needs_a_key_only_when_it_drops():
+    variables = linen.LSTM(H, num_layers=2, dropout=0.5).init(jax.random.key(0), XS)
+    lstm = linen.LSTM(H, num_layers=2, dropout=0.5)
+    plain = linen.LSTM(H, num_layers=2).apply(variables, XS)[0]
+    np.testing.assert_array_equal(lstm.apply(variables, XS, deterministic=True)[0], plain)
+    dropped = lstm.apply(variables, XS, rngs={"dropout": jax.random.key(1)})[0]
+    assert np.abs(np.asarray(dropped - plain)).max() > 1e-3
+    with pytest.raises(flax_errors.InvalidRngError, match="dropout"):
+        lstm.apply(variables, XS)
+
+
+def test_deterministic_modules_need_no_dropout_stream():
+    lstm = nnx.LSTM(I, H, num_layers=2, deterministic=True, rngs=flax_nnx.Rngs(params=0))
+    assert lstm(XS)[0].shape == (B, T, H)
+    assert nnx.LSTM(I, H, dropout=0.5, rngs=flax_nnx.Rngs(params=0))(XS)[0].shape == (B, T, H)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variant": "LSTM97"}, "did you mean 'LSTM1997'"),
+        ({"num_layers": 0}, "num_layers must be an integer >= 1, got 0"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\).*got 1.0"),
+        ({"dropout": -0.1}, r"dropout must be in \[0, 1\).*got -0.1"),
+        ({"backend": "fussed"}, "did you mean 'fused'"),
+        ({"initializers": "odysey"}, "did you mean 'odyssey'"),
+    ],
+)
+def test_wrong_options_are_refused_by_both_modules(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)(XS)
+    with pytest.raises(ValueError, match=message):
+        linen.LSTM(H, **options).init(jax.random.key(0), XS)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True])
+def test_a_hidden_size_below_1_is_refused(size):
+    with pytest.raises(ValueError, match="hidden_size must be an integer >= 1, got"):
+        nnx.LSTM(I, size, rngs=flax_nnx.Rngs(0))
+    with pytest.raises(ValueError, match="hidden_size must be an integer >= 1, got"):
+        linen.LSTM(size).init(jax.random.key(0), XS)
+    with pytest.raises(ValueError, match="hidden_size must be an integer >= 1, got"):
+        nnx.LSTMCell(I, size, rngs=flax_nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda lstm: lstm(XS[0]), ValueError, r"shape \(5, 2\), expected \(B, T, I\)"),
+        (lambda lstm: lstm(XS[0], time_major=True), ValueError, r"expected \(T, B, I\)"),
+        (lambda lstm: lstm(XS[..., :1]), ValueError, "1 features"),
+        (lambda lstm: lstm(jnp.ones((B, T, I), jnp.int32)), TypeError, "floating, got int32"),
+        (lambda lstm: lstm(XS, np.array([1, 2, 3, 6])), ValueError, r"lengths\[3\] = 6"),
+        (lambda lstm: lstm(XS, np.ones(B)), TypeError, "lengths must be integers"),
+        (lambda lstm: lstm(XS, initial_state=lj.initial_state("V", (B,), H)), ValueError, r"write \(state,\)"),
+        (lambda lstm: lstm(XS, initial_state=()), ValueError, "0 entries, the stack has 1 layers"),
+    ],
+)
+def test_wrong_inputs_are_refused_with_what_was_expected(call, error, message):
+    with pytest.raises(error, match=message):
+        call(build())
+
+
+def test_weights_of_other_sizes_are_not_written():
+    lstm, wider = build(), nnx.LSTM(I, H + 1, rngs=flax_nnx.Rngs(0))
+    with pytest.raises(ValueError, match=r"has shape \(2, 4, 9\), expected \(2, 4, 8\)"):
+        nnx.set_core_params(lstm, nnx.core_params(wider))
+    with pytest.raises(ValueError, match="expected"):
+        nnx.set_core_params(lstm, nnx.core_params(build(variant="NP")))
+
+
+def test_variables_of_another_module_are_named():
+    with pytest.raises(KeyError, match="kernel"):
+        linen.core_params({"params": {"kernel": XS}})
