@@ -130,8 +130,8 @@ def _split_batch_program(config: Config, loss: str, devices: tuple[jax.Device, .
     def judge_set(params: Network, batches: Batch) -> Metrics:
         return _stacked(evaluate(config, loss, _single(params), batches))
 
-    everywhere = NamedSharding(data_mesh(devices), P())
-    return Program(init, advance, judge_set, lambda tree: jax.device_put(tree, everywhere), devices=1)
+    everywhere = partial(jax.device_put, device=NamedSharding(data_mesh(devices), P()))
+    return Program(init, advance, judge_set, everywhere, everywhere, devices=1)
 
 
 def _single(tree: Any) -> Any:

@@ -18,7 +18,7 @@ from lstm_jax.train.config import Config
 from lstm_jax.train.network import Network, count_parameters
 from lstm_jax.train.objective import divide, loss_name
 from lstm_jax.train.parallel import build_program
-from lstm_jax.train.program import Program, begin
+from lstm_jax.train.program import Program, begin, to_host
 from lstm_jax.train.source import Problem, load_problem
 from lstm_jax.train.step import Hyper, TrainState, default_hyper
 from lstm_jax.train.trials import Trials, judge
@@ -160,7 +160,7 @@ def _result(
     seeds, hypers, start = run
     count = len(seeds)
     tested = program.evaluate(trials.best.params, problem.test)
-    state, best, test = jax.tree.map(lambda value: np.asarray(value)[:count], (trials.state, trials.best, tested))
+    state, best, test = to_host((trials.state, trials.best, tested), count)
     return PopulationResult(
         seeds=seeds,
         hypers=jax.tree.map(np.asarray, hypers),

@@ -34,7 +34,7 @@ class Program:
         advance: ``(state, problem, first_step, steps) -> (state, metrics)``; ``steps`` is static; metrics are sums
             over the steps.
         evaluate: ``(params, batches) -> metrics`` of all batches.
-        place: puts a problem where the program reads it.
+        place: puts a problem where the program reads it; ``place_trials``: trials.
         devices: N must be a multiple of it.
     """
 
@@ -42,6 +42,7 @@ class Program:
     advance: Callable[[TrainState, Problem, jax.Array, int], tuple[TrainState, Metrics]]
     evaluate: Callable[[Network, Batch], Metrics]
     place: Callable[[Any], Any]
+    place_trials: Callable[[Any], Any]
     devices: int
 
 
@@ -95,7 +96,8 @@ def trial_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) ->
         jax.jit(init),
         jax.jit(advance, static_argnums=3, donate_argnums=0),
         jax.jit(spread(partial(evaluate, config, loss))),
-        lambda tree: jax.device_put(tree, NamedSharding(mesh, P())),
+        partial(jax.device_put, device=NamedSharding(mesh, P())),
+        partial(jax.device_put, device=NamedSharding(mesh, P("trial"))),
         len(devices),
     )
 
@@ -125,10 +127,28 @@ def _unless_frozen(
 
 
 def begin(program: Program, problem: Problem, seeds: Sequence[int], hypers: Hyper) -> Trials:
-    """The trials before their first step; frozen ones fill the last device's share."""
-    filled = -(-len(seeds) // program.devices) * program.devices
-    rows = jnp.minimum(jnp.arange(filled), len(seeds) - 1)
+    """The trials before their first step; see ``fill``."""
     wanted = jnp.asarray(np.array(seeds, np.uint32)), hypers
-    trials = program.init(problem, *jax.tree.map(lambda value: value[rows], wanted))
-    active = trials.state.active & (jnp.arange(filled) < len(seeds))
-    return trials._replace(state=trials.state._replace(active=active))
+    return _freeze_fillers(program.init(problem, *fill(program, wanted, len(seeds))), len(seeds))
+
+
+def restore(program: Program, trials: Trials, count: int) -> Trials:
+    """Trials that were read to the host, back where the program runs, on however many devices it has now."""
+    return _freeze_fillers(program.place_trials(fill(program, trials, count)), count)
+
+
+def fill(program: Program, tree: Any, count: int) -> Any:
+    """Repeat the last of ``count`` rows until every device has the same number; the repeated trials stay frozen."""
+    filled = -(-count // program.devices) * program.devices
+    rows = np.minimum(np.arange(filled), count - 1)
+    return jax.tree.map(lambda leaf: leaf[rows], tree)
+
+
+def _freeze_fillers(trials: Trials, count: int) -> Trials:
+    real = np.arange(trials.state.active.shape[0]) < count
+    return trials._replace(state=trials.state._replace(active=trials.state.active & real))
+
+
+def to_host(tree: Any, count: int) -> Any:
+    """The first ``count`` rows of every leaf, as numpy arrays."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], tree)

@@ -1,0 +1,186 @@
+"""Training with a folder: rows, checkpoints and a summary on disk; interrupted and resumed without a trace."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.train import records
+from lstm_jax.train.checkpoint import load_checkpoint, save_checkpoint
+from lstm_jax.train.config import Config, TrainConfig, to_json
+from lstm_jax.train.interrupt import Interrupt
+from lstm_jax.train.network import count_parameters
+from lstm_jax.train.objective import METRICS, divide, loss_name
+from lstm_jax.train.parallel import build_program
+from lstm_jax.train.population import refuse_divergence, stack_hypers
+from lstm_jax.train.program import Program, begin, restore, to_host
+from lstm_jax.train.progress import Reporter
+from lstm_jax.train.records import CHECKPOINTS, MANIFEST, SUMMARY, Manifest, MetricsFile
+from lstm_jax.train.source import Problem, load_problem
+from lstm_jax.train.step import Metrics
+from lstm_jax.train.trials import Trials, judge
+
+DIVERGED_EXIT_CODE = 3
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run gave; lists have one entry for each trial, None where a number is not finite.
+
+    Attributes:
+        seeds: of the trials.
+        metric: what ``validation`` is about: its best value, reached at ``best_step``.
+        test: every metric on the test set with the parameters of the best validation; empty if interrupted.
+        steps_run: updates done; ``diverged``: a loss or gradient was not finite.
+        parameters: numbers learned by one trial.
+        exit_code: 0 done, 3 every trial diverged, 130 or 143 interrupted with a checkpoint saved.
+    """
+
+    seeds: list[int]
+    metric: str
+    validation: list[float | None]
+    best_step: list[int]
+    test: dict[str, list[float | None]]
+    steps_run: list[int]
+    diverged: list[bool]
+    parameters: int
+    exit_code: int
+
+
+def train(
+    config: Config, directory: str | Path, *, resume: bool = False, overwrite: bool = False, progress: bool = True
+) -> Summary:
+    """Run ``config`` in ``directory``: config.json, metrics.csv, manifest.json, summary.json, checkpoints/.
+
+    A run that was killed continues with ``resume`` and ends with the same bytes as one that never stopped. SIGTERM
+    and Ctrl-C save a checkpoint after the current chunk of ``log_every`` steps and return; a second one exits at once.
+
+    Args:
+        config: the run; ``train.trials`` > 1 runs several seeds in one program.
+        directory: a folder of its own.
+        resume: continue from the newest intact checkpoint; start anew where there is none.
+        overwrite: discard the run in the folder.
+        progress: a bar on a terminal, plain lines elsewhere.
+
+    Raises:
+        FileExistsError: the folder is not empty, and neither ``resume`` nor ``overwrite`` was asked for.
+        ValueError: unknown names, impossible values, another config in the folder.
+        FloatingPointError: a trial diverged under ``nan_policy="raise"``.
+    """
+    path, last = Path(directory), config.train.steps
+    seeds = list(range(config.train.seed, config.train.seed + config.train.trials))
+    with Interrupt() as interrupt:
+        # -- the folder, the data, the program
+        records.open_run(path, config, resume=resume, overwrite=overwrite)
+        if (path / SUMMARY).is_file():
+            return Summary(**json.loads((path / SUMMARY).read_text()))
+        problem = load_problem(config.data)
+        program = build_program(config, problem.loss)
+        problem = program.place(problem)
+
+        # -- the start: new, or where the newest intact checkpoint stands
+        trials = begin(program, problem, seeds, stack_hypers(config, len(seeds), None))
+        found = load_checkpoint(path / CHECKPOINTS, to_host(trials, len(seeds)), records.warn)
+        step, trials = (0, trials) if found is None else (found[0], restore(program, found[1], len(seeds)))
+        saved = None if found is None else step
+        manifest = Manifest(path / MANIFEST, seeds, step)
+
+        with (
+            Reporter(last, step, config.data.batch_size * len(seeds), progress) as reporter,
+            MetricsFile(path / records.METRICS, columns(problem.loss), step) as file,
+        ):
+            # -- chunk by chunk
+            while step < last and not interrupt and np.asarray(trials.state.active).any():
+                running = np.asarray(trials.state.active)
+                stop = next_stop(config.train, step)
+                state, sums = program.advance(trials.state, problem, jnp.int32(step), stop - step)
+                trials, step, validation = Trials(state, trials.best), stop, None
+                refuse_divergence(config, state)
+                if step % config.train.eval_every == 0 or step == last:
+                    trials, validation = validate(config, program, problem, trials)
+                rows = table(sums, validation)
+                for n, seed in enumerate(seeds):
+                    if running[n]:
+                        file.append(step, seed, {name: column[n] for name, column in rows.items()})
+                reporter.step(step, describe(problem, rows, running))
+                if step % config.train.checkpoint_every == 0 or step == last:
+                    saved = save(path, step, trials, config)
+
+            # -- the end: leave with everything saved, or look at the test set for the first and only time
+            if saved != step:
+                save(path, step, trials, config)
+            if interrupt:
+                manifest.write("interrupted")
+                reporter.say(f"interrupted; step {step} is saved in {path}: continue with resume")
+                return summarise(problem, trials, seeds, None, interrupt.exit_code)
+            tested = program.evaluate(trials.best.params, problem.test)
+            summary = summarise(problem, trials, seeds, tested, 0)
+            records.write_json(path / SUMMARY, asdict(summary))
+            manifest.write("diverged" if summary.exit_code else "done")
+            return summary
+
+
+def next_stop(config: TrainConfig, step: int) -> int:
+    """Where the chunk after ``step`` ends: the next row, evaluation, checkpoint, or the last step."""
+    every = config.log_every, config.eval_every, config.checkpoint_every
+    return min(config.steps, *((step // period + 1) * period for period in every))
+
+
+def validate(config: Config, program: Program, problem: Problem, trials: Trials) -> tuple[Trials, Metrics]:
+    """Metrics on the validation set, and what they decide: the best parameters, who stops."""
+    metrics = program.evaluate(trials.state.params, problem.validation)
+    values, patience = divide(metrics[problem.metric]), config.train.patience
+    return judge(trials, values, higher_is_better=problem.higher_is_better, patience=patience), metrics
+
+
+def save(path: Path, step: int, trials: Trials, config: Config) -> int:
+    """A checkpoint of the real trials, without those that only fill a device."""
+    tree = to_host(trials, config.train.trials)
+    save_checkpoint(path / CHECKPOINTS, step, tree, to_json(config), config.train.keep)
+    return step
+
+
+def columns(loss: str) -> list[str]:
+    """Columns of metrics.csv after step and seed."""
+    names = tuple(METRICS[loss])
+    return [f"train_{name}" for name in (*names, "grad_norm")] + [f"validation_{name}" for name in names]
+
+
+def table(training: Metrics, validation: Metrics | None) -> dict[str, np.ndarray]:
+    """Column name to values ``(N,)``."""
+    rows = {f"train_{name}": np.asarray(divide(mean)) for name, mean in training.items()}
+    return rows | {f"validation_{name}": np.asarray(divide(mean)) for name, mean in (validation or {}).items()}
+
+
+def describe(problem: Problem, rows: dict[str, np.ndarray], running: np.ndarray) -> str:
+    """Means over the running trials, for a line of progress."""
+    shown = {f"train_{loss_name(problem.loss)}": "train", f"validation_{problem.metric}": "validation"}
+    values = {label: rows[name][: len(running)][running] for name, label in shown.items() if name in rows}
+    return f"{problem.metric}  " + "  ".join(f"{label} {np.mean(value):.4g}" for label, value in values.items())
+
+
+def summarise(problem: Problem, trials: Trials, seeds: list[int], tested: Metrics | None, exit_code: int) -> Summary:
+    """The numbers of the real trials, on the host."""
+    state, best, test = to_host((trials.state, trials.best, tested or {}), len(seeds))
+    all_diverged = exit_code == 0 and bool(state.diverged.all())
+    return Summary(
+        seeds=seeds,
+        metric=problem.metric,
+        validation=_finite(best.value),
+        best_step=best.step.tolist(),
+        test={name: _finite(np.asarray(divide(mean))) for name, mean in test.items()},
+        steps_run=state.step.tolist(),
+        diverged=state.diverged.tolist(),
+        parameters=count_parameters(best.params) // len(seeds),
+        exit_code=DIVERGED_EXIT_CODE if all_diverged else exit_code,
+    )
+
+
+def _finite(values: np.ndarray) -> list[Any]:
+    return [float(value) if math.isfinite(value) else None for value in values]

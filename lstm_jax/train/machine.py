@@ -1,0 +1,100 @@
+"""The machine a run stands on: using all of it, and saying what it was."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+FLAG_PREFIXES = ("JAX_", "XLA_", "LSTM_JAX_", "OMP_NUM_THREADS")
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def default_cache() -> Path:
+    """The user's folder for compiled programs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm_jax" / "compiled"
+
+
+def use_whole_machine(cache: Path | None = None) -> None:
+    """One host device a core (trials spread over them) and compiled programs kept on disk.
+
+    Call it before JAX computes anything; what the environment says (``JAX_NUM_CPU_DEVICES``,
+    ``JAX_COMPILATION_CACHE_DIR``) wins.
+    """
+    import jax
+
+    if "JAX_NUM_CPU_DEVICES" not in os.environ:
+        try:
+            jax.config.update("jax_num_cpu_devices", cores())
+        except RuntimeError:
+            pass  # JAX has started already: it keeps the devices it has
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache or default_cache()))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def describe_machine() -> dict[str, object]:
+    """What numbers depend on besides the config: versions, commit, device, flags."""
+    import jax
+
+    import lstm_jax
+
+    commit, dirty = _commit()
+    devices = jax.devices()
+    return {
+        "lstm_jax": lstm_jax.__version__,
+        "commit": commit,
+        "dirty": dirty,
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": cores(),
+        "device": devices[0].device_kind,
+        "devices": len(devices),
+        "backend": jax.default_backend(),
+        "flags": {name: value for name, value in sorted(os.environ.items()) if name.startswith(FLAG_PREFIXES)},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """Commit of the source tree and whether tracked files differ from it; None where it is no git checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None, None
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True
+            ).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    return commit, bool(status)
+
+
+def _processor() -> str:
+    """Name of the processor as the system gives it."""
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()

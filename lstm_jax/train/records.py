@@ -1,0 +1,141 @@
+"""The folder of a run: config.json, metrics.csv, manifest.json, summary.json and checkpoints/."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from lstm_jax.train.config import Config, from_json, to_json
+from lstm_jax.train.machine import describe_machine
+
+CONFIG, METRICS, MANIFEST, SUMMARY = "config.json", "metrics.csv", "manifest.json", "summary.json"
+CHECKPOINTS = "checkpoints"
+
+
+def open_run(path: Path, config: Config, *, resume: bool, overwrite: bool) -> None:
+    """Make ``path`` the folder of the run ``config``.
+
+    Raises:
+        FileExistsError: the folder is not empty and neither ``resume`` nor ``overwrite`` was asked for, or what lies
+            in it is no run.
+        ValueError: both were asked for, or the run in the folder has another config.
+    """
+    if resume and overwrite:
+        raise ValueError("resume continues a run and overwrite discards it: choose one")
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"{path} is a file; a run needs a folder of its own")
+    occupied = path.is_dir() and any(path.iterdir())
+    if occupied and not (resume or overwrite):
+        raise FileExistsError(
+            f"{path} is not empty: continue that run with resume, replace it with overwrite, or name another folder"
+        )
+    if occupied and not (path / CONFIG).is_file():
+        raise FileExistsError(f"{path} is not empty and holds no run ({CONFIG} is missing): name another folder")
+    if occupied and resume:
+        _same_config(path / CONFIG, config)
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    for name in (METRICS, MANIFEST, SUMMARY, CONFIG):
+        (path / name).unlink(missing_ok=True)
+    shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
+    write_whole(path / CONFIG, to_json(config))
+
+
+def _same_config(path: Path, config: Config) -> None:
+    before, now = json.loads(to_json(from_json(path.read_text()))), json.loads(to_json(config))
+    changed = [
+        f"{room}.{name}: {before[room][name]!r} became {now[room][name]!r}"
+        for room in now
+        for name in now[room]
+        if before[room][name] != now[room][name]
+    ]
+    if changed:
+        raise ValueError(f"cannot resume {path.parent}, its config differs: {'; '.join(changed)}")
+
+
+def warn(text: str) -> None:
+    """A line on the standard error stream."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file at once: a reader sees the old text or the new one."""
+    draft = path.with_name(path.name + ".unfinished")
+    draft.write_text(text)
+    os.replace(draft, path)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """JSON, indented; not-a-number is refused, say None."""
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+@dataclass
+class Manifest:
+    """The circumstances of a run, written at its start and again at its end."""
+
+    path: Path
+    seeds: Sequence[int]
+    resumed_at: int | None = None
+
+    def __post_init__(self) -> None:
+        """Start the clock, and keep what earlier sittings of the same run wrote."""
+        self._clock = time.perf_counter()
+        before = json.loads(self.path.read_text()) if self.path.is_file() and self.resumed_at is not None else {}
+        self._sittings = before.get("sittings", [])
+        self._now: dict[str, Any] = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "from_step": self.resumed_at or 0,
+            **describe_machine(),
+        }
+        self.write("running")
+
+    def write(self, status: str) -> None:
+        """``status``: running, done, interrupted, diverged."""
+        self._now |= {"wall_seconds": round(time.perf_counter() - self._clock, 3)}
+        sittings = [*self._sittings, self._now]
+        write_json(self.path, {"status": status, "seeds": list(self.seeds), "sittings": sittings})
+
+
+class MetricsFile:
+    """metrics.csv: one row for each trial and chunk of steps, on disk as soon as it is written.
+
+    Numbers have nine digits, which is all of a float32. Nothing in it depends on the clock, so the file of a resumed
+    run is that of the run that never stopped.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], last_step: int) -> None:
+        """Open ``path`` for rows after ``last_step``; later rows, and a torn last line, are dropped."""
+        self.columns = ("step", "seed", *columns)
+        kept = [row for row in _rows(path) if len(row) == len(self.columns) and int(row[0]) <= last_step]
+        write_whole(path, "".join(",".join(row) + "\n" for row in [list(self.columns), *kept]))
+        self._file: TextIO = path.open("a")
+
+    def __enter__(self) -> MetricsFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, step: int, seed: int, values: Mapping[str, float]) -> None:
+        """One row; columns without a value stay empty."""
+        numbers = (f"{float(values[name]):.9g}" if name in values else "" for name in self.columns[2:])
+        self._file.write(",".join([str(step), str(seed), *numbers]) + "\n")
+        self._file.flush()
+
+
+def _rows(path: Path) -> list[list[str]]:
+    if not path.is_file():
+        return []
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    return [row for row in csv.reader(whole.splitlines()[1:]) if row]
