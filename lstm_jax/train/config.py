@@ -62,6 +62,8 @@ class ModelConfig:
         """Refuse unknown names and impossible sizes."""
         _known(self, "variant", "gate_init", "initializer", "backend", "precision")
         _at_least(self, 1, "hidden_size", "num_layers", "remat_chunk")
+        if not math.isfinite(self.forget_bias):
+            raise ValueError(f"ModelConfig: forget_bias must be finite, got {self.forget_bias!r}")
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ class OptimizerConfig:
             raise ValueError(f"optimizer {self.name!r} is unknown; {nearest(self.name, CHOICES['optimizer'])}")
         _known(self, "schedule")
         _at_least(self, 0, "learning_rate", "momentum", "warmup_steps", "weight_decay")
-        if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError(f"OptimizerConfig: clip_norm must be > 0, or None (no clipping), got {self.clip_norm!r}")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise ValueError(f"OptimizerConfig: clip_norm must be finite and > 0, or None, got {self.clip_norm!r}")
         if self.momentum >= 1:
             raise ValueError(f"OptimizerConfig: momentum must be below 1, got {self.momentum!r}")
 

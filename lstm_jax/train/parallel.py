@@ -68,9 +68,7 @@ def shard_map_program(config: Config, loss: str, devices: tuple[jax.Device, ...]
     train_step = make_train_step(config, loss, sharded_gradient(gradient_sums(config, loss), mesh))
 
     @partial(jax.jit, static_argnums=3, donate_argnums=0)
-    def advance(
-        state: TrainState, problem: Problem, first_step: jax.Array, steps: int
-    ) -> tuple[TrainState, Metrics]:
+    def advance(state: TrainState, problem: Problem, first_step: jax.Array, steps: int) -> tuple[TrainState, Metrics]:
         return _stacked(run_chunk(train_step, problem, _single(state), first_step, steps))
 
     return _split_batch_program(config, loss, devices, advance)
@@ -95,9 +93,7 @@ def pmap_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> 
         pieces = zip(noisy, BATCH_AXES, strict=True)
         return Batch._make(_split(part, len(devices), axis) for part, axis in pieces)
 
-    def advance(
-        state: TrainState, problem: Problem, first_step: jax.Array, steps: int
-    ) -> tuple[TrainState, Metrics]:
+    def advance(state: TrainState, problem: Problem, first_step: jax.Array, steps: int) -> tuple[TrainState, Metrics]:
         single, totals = _single(state), None
         plan = draw(single.seed, problem, first_step, steps)
         for n in range(steps):

@@ -81,9 +81,7 @@ def trial_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) ->
         run = partial(run_chunk, train_step, problem, first_step=first_step, steps=steps)
         return _unless_frozen(run, state) if placement == "map" else run(state)
 
-    def advance(
-        state: TrainState, problem: Problem, first_step: jax.Array, steps: int
-    ) -> tuple[TrainState, Metrics]:
+    def advance(state: TrainState, problem: Problem, first_step: jax.Array, steps: int) -> tuple[TrainState, Metrics]:
         return spread(partial(chunk, steps))(state, problem, first_step)
 
     def init(problem: Problem, seeds: jax.Array, hyper: Hyper) -> Trials:

@@ -1,0 +1,86 @@
+"""Values may be traced; updates are those of Optax and of the formulas."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lstm_jax.cell.params import Params
+from lstm_jax.train.config import OptimizerConfig
+from lstm_jax.train.optimizer import build_optimizer, schedule
+
+STEPS = 12
+
+
+def run(optimizer, params, gradients):
+    state = optimizer.init(params)
+    for gradient in gradients:
+        moves, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, moves)
+    return params
+
+
+def random_trees(count, seed=0):
+    draw = np.random.default_rng(seed)
+    return [{"a": jnp.asarray(draw.normal(size=3), jnp.float32)} for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (OptimizerConfig("sgd", 0.1, 0.9, clip_norm=None), optax.sgd(0.1, 0.9)),
+        (OptimizerConfig("sgd", 0.1, 0.9, nesterov=True, clip_norm=None), optax.sgd(0.1, 0.9, nesterov=True)),
+        (OptimizerConfig("sgd", 0.1, 0.0, clip_norm=None), optax.sgd(0.1)),
+        (OptimizerConfig("adam", 0.1, 0.8, clip_norm=None), optax.adam(0.1, b1=0.8)),
+        (OptimizerConfig("rmsprop", 0.1, 0.0, clip_norm=None), optax.rmsprop(0.1)),
+        (OptimizerConfig("adagrad", 0.1, 0.0, clip_norm=None), optax.adagrad(0.1)),
+        (
+            OptimizerConfig("sgd", 0.1, 0.0, clip_norm=0.5),
+            optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.1)),
+        ),
+    ],
+)
+def test_updates_are_those_of_optax(config, expected):
+    params, *gradients = random_trees(5)
+    traced = jax.jit(lambda rate, momentum: run(build_optimizer(config, STEPS, rate, momentum), params, gradients))
+    ours = traced(config.learning_rate, config.momentum)
+    np.testing.assert_allclose(ours["a"], run(expected, params, gradients)["a"], rtol=1e-5)
+
+
+def test_each_trial_may_have_its_own_rate_and_momentum():
+    params, *gradients = random_trees(4)
+    config = OptimizerConfig("sgd", clip_norm=None)
+    rates, momenta = jnp.array([0.1, 0.3]), jnp.array([0.9, 0.5])
+
+    def trial(rate, momentum):
+        return run(build_optimizer(config, STEPS, rate, momentum), params, gradients)
+
+    together = jax.vmap(trial)(rates, momenta)["a"]
+    apart = jnp.stack(
+        [run(optax.sgd(0.1, 0.9), params, gradients)["a"], run(optax.sgd(0.3, 0.5), params, gradients)["a"]]
+    )
+    np.testing.assert_allclose(together, apart, rtol=1e-5)
+
+
+def test_only_weight_matrices_decay():
+    ones = Params(jnp.ones((2, 4, 3)), jnp.ones((3, 4, 3)), jnp.ones((4, 3)), jnp.ones((3, 3)))
+    config = OptimizerConfig("sgd", weight_decay=0.5, clip_norm=None)
+    moved = run(build_optimizer(config, STEPS, 0.1, 0.0), ones, [jax.tree.map(jnp.zeros_like, ones)])
+    np.testing.assert_allclose(moved.W, 0.95, rtol=1e-6)
+    np.testing.assert_allclose(moved.R, 0.95, rtol=1e-6)
+    np.testing.assert_array_equal(moved.b, 1)
+    np.testing.assert_array_equal(moved.p, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "last"), [("constant", 1.0), ("cosine", 0.0), ("linear", 0.0), ("exponential", 0.01)]
+)
+@pytest.mark.parametrize("warmup", [0, 1, 3])
+def test_a_schedule_rises_to_the_peak_and_ends_where_it_says(shape, last, warmup):
+    fraction = schedule(OptimizerConfig(schedule=shape, warmup_steps=warmup), STEPS)
+    values = np.array([fraction(step) for step in range(STEPS + 1)])
+    np.testing.assert_allclose(values[:warmup], (np.arange(warmup) + 1) / max(warmup, 1), rtol=1e-6)
+    np.testing.assert_allclose(values[warmup], 1, rtol=1e-6)
+    np.testing.assert_allclose(values[-1], last, atol=1e-6)
+    assert (np.diff(values[warmup:]) <= 1e-7).all()
