@@ -18,7 +18,7 @@ RANKS = {
     "studies": 4,
     "analysis": 5,
     "cli": 6,
-    "__main__": 6,
+    "__main__": 7,
 }
 # Each of these is slow to import or optional, so it is imported by the function that needs it.
 HEAVY = set(

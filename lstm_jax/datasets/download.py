@@ -9,6 +9,7 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from lstm_jax.datasets.locate import Source
 from lstm_jax.datasets.readers import verify
@@ -61,6 +62,8 @@ def open_address(address: str) -> Any:
         try:
             outcome.append(urllib.request.urlopen(address, timeout=READ_SECONDS))
         except Exception as error:  # handed to the caller below
+            if isinstance(error, HTTPError):
+                error.close()  # it holds the connection
             outcome.append(error)
 
     # A look-up of names has no time limit of its own, so it gets a thread that nobody waits for.
