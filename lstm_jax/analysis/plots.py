@@ -73,16 +73,62 @@ def plot_gates(
         axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (letter, values) in zip(axes, shown.items(), strict=True):
             _heat_map(panel, letter, values)
-            for step in events or {}:
-                panel.axvline(step - 0.5, color="#D55E00", lw=0.8)
-        for step, label in (events or {}).items():
-            axes[0].annotate(
-                label, (step, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
-                ha="center", va="bottom", fontsize=7, color="#A34700",
-            )  # fmt: skip
-        axes[-1].set_xlabel("time step")
-        axes[-1].xaxis.get_major_locator().set_params(integer=True)
+        _mark(axes, events or {})
     return figure
+
+
+def plot_traces(
+    activations: Mapping[str, ArrayLike],
+    sequence: int = 0,
+    cell: int = 0,
+    events: Mapping[int, str] | None = None,
+    width: float = 6.5,
+) -> Figure:
+    """One cell over time: a line a letter, in the order of the equations.
+
+    Args:
+        activations: by letter ``(T, B, H)``, as ``record_gates`` returns.
+        sequence: which of the B.
+        cell: which of the H.
+        events: step -> short label, marked above the top panel and by a line through all.
+        width: inches.
+
+    Raises:
+        ImportError: without matplotlib.
+    """
+    present = [letter for letter in LETTERS if letter in activations]
+    figure = _figure(width, 0.5 * len(present) + 0.6)
+    with _styled():
+        axes = figure.subplots(len(present), 1, sharex=True, squeeze=False)[:, 0]
+        for panel, letter in zip(axes, present, strict=True):
+            values = np.asarray(activations[letter])[:, sequence, cell]
+            color = COLORS[1] if letter in GATES else COLORS[0]
+            panel.step(np.arange(values.size), values, where="mid", color=color, lw=1.3)
+            panel.fill_between(np.arange(values.size), values, step="mid", color=color, alpha=0.2, lw=0)
+            limit = max(1.0, float(np.abs(values).max(initial=0)))
+            panel.set_ylim((-0.08, 1.08) if letter in GATES else (-1.08 * limit, 1.08 * limit))
+            panel.set_ylabel(_title(letter), rotation=0, ha="right", va="center", labelpad=6)
+            for side in ("top", "right"):
+                panel.spines[side].set_visible(False)
+        _mark(axes, events or {})
+    return figure
+
+
+def _mark(panels: Sequence[Axes], events: Mapping[int, str]) -> None:
+    """Events as lines through all panels, labels above the top one, and the time axis below the last."""
+    for step, label in events.items():
+        for panel in panels:
+            panel.axvline(step, color="#333333", lw=0.7, ls=(0, (2, 2)))
+        panels[0].annotate(
+            label, (step, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
+            ha="center", va="bottom", fontsize=7,
+        )  # fmt: skip
+    panels[-1].set_xlabel("time step")
+    panels[-1].margins(x=0.01)
+
+
+def _title(letter: str) -> str:
+    return f"{LETTERS[letter]} ${letter}$"
 
 
 def _heat_map(axes: Axes, letter: str, values: np.ndarray) -> None:
@@ -92,7 +138,7 @@ def _heat_map(axes: Axes, letter: str, values: np.ndarray) -> None:
     image = axes.imshow(
         values, aspect="auto", origin="lower", interpolation="nearest", vmin=low, vmax=high, cmap=colors
     )
-    axes.set_ylabel(f"{LETTERS[letter]} ${letter}$", rotation=0, ha="right", va="center", labelpad=4)
+    axes.set_ylabel(_title(letter), rotation=0, ha="right", va="center", labelpad=4)
     axes.set_yticks([])
     bar = axes.figure.colorbar(image, ax=axes, fraction=0.025, pad=0.01, ticks=[low, high])
     bar.outline.set_linewidth(0.4)

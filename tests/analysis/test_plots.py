@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from lstm_jax.analysis import plot_gates, plot_gradient_norms, plot_learning_curves
+from lstm_jax.analysis import plot_gates, plot_gradient_norms, plot_learning_curves, plot_traces
 
 RNG = np.random.default_rng(4)
 
@@ -29,6 +29,16 @@ def test_gates_are_drawn_cells_by_steps_in_the_order_of_the_equations():
         np.testing.assert_array_equal(panel.images[0].get_array(), seen[letter][:7, 1].T)
     assert panels[1].images[0].get_clim() == (0, 1) and panels[4].images[0].get_clim() == (-1, 1)
     assert rendered(figure) != rendered(plot_gates(seen, sequence=0, length=7))
+
+
+def test_traces_show_one_cell_of_one_sequence():
+    seen = {letter: RNG.uniform(size=(9, 2, 4)) for letter in "cfy"}
+    figure = plot_traces(seen, sequence=1, cell=2, events={3: "mark"})
+    assert [axes.get_ylabel().split("$")[1] for axes in figure.axes] == list("fcy")
+    for panel, letter in zip(figure.axes, "fcy", strict=True):
+        np.testing.assert_array_equal(panel.lines[0].get_ydata(), seen[letter][:, 1, 2])
+    assert figure.axes[0].texts[0].get_text() == "mark"
+    rendered(figure)
 
 
 def test_gradient_norms_are_medians_on_a_logarithmic_axis_without_rounding_noise():

@@ -1,0 +1,332 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The LSTM, explained by watching one
+#
+# A recurrent network reads a sequence step by step and carries what it knows in a state. To learn that something long
+# ago mattered, an error has to travel back through every step in between, and in a plain recurrent network it fades or
+# blows up on the way. The **long short-term memory** (Hochreiter & Schmidhuber, 1997) gives the error a lane of its
+# own, the *cell*, and puts valves on it, the *gates*.
+#
+# Everything below is computed live, in about a minute on a laptop:
+#
+# 1. build one cell **by hand** and see what each gate is for,
+# 2. **train** a small network and look into its gates,
+# 3. measure **how far back** an error can travel,
+# 4. read sequences of **different lengths** in one batch.
+
+# %%
+# %matplotlib inline
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+
+import lstm_jax as lj
+from lstm_jax import analysis
+
+# %% [markdown]
+# ## 1. Six equations, and a cell built by hand
+#
+# At every step the cell gets an input $x_t$ and its own last output $y_{t-1}$ (letters as in *LSTM: A Search Space
+# Odyssey*, 2015; $\sigma$ squashes to between 0 and 1, $\odot$ multiplies cell by cell):
+#
+# $$\begin{aligned}
+# z_t &= \tanh(W_z x_t + R_z y_{t-1} + b_z) && \text{block input: what could be written}\\
+# i_t &= \sigma(W_i x_t + R_i y_{t-1} + p_i \odot c_{t-1} + b_i) && \text{input gate: is it written?}\\
+# f_t &= \sigma(W_f x_t + R_f y_{t-1} + p_f \odot c_{t-1} + b_f) && \text{forget gate: is the old content kept?}\\
+# c_t &= z_t \odot i_t + c_{t-1} \odot f_t && \text{cell: the memory}\\
+# o_t &= \sigma(W_o x_t + R_o y_{t-1} + p_o \odot c_t + b_o) && \text{output gate: is it shown?}\\
+# y_t &= \tanh(c_t) \odot o_t && \text{block output}
+# \end{aligned}$$
+#
+# The weights $p$ are *peepholes*, through which a gate sees the cell. The variant `NP` (no peepholes) leaves them out;
+# it is the LSTM of most libraries, and the one we build now. Its input has four channels: a **value** that changes at
+# every step, and three switches, **write**, **clear** and **read**. Each gate listens to its own switch and to nothing
+# else, so a single memory cell does what the switches say.
+
+# %%
+VALUE, WRITE, CLEAR, READ = range(4)
+
+
+def listens(channel, weight):
+    """One column of W: this row of the cell sees one input channel."""
+    return jnp.zeros((4, 1)).at[channel].set(weight)
+
+
+weights = {
+    "W_z": listens(VALUE, 1.0), "b_z": jnp.array([0.0]),
+    "W_i": listens(WRITE, 16.0), "b_i": jnp.array([-8.0]),  # shut, unless told to write
+    "W_f": listens(CLEAR, -16.0), "b_f": jnp.array([8.0]),  # open, unless told to clear
+    "W_o": listens(READ, 16.0), "b_o": jnp.array([-8.0]),  # shut, unless told to read
+    **{f"R_{row}": jnp.zeros((1, 1)) for row in "zifo"},
+}  # fmt: skip
+by_hand = lj.pack_gates("NP", weights)
+
+steps = 40
+switches = {4: WRITE, 14: READ, 20: CLEAR, 26: WRITE, 36: READ}
+value = jax.random.uniform(jax.random.key(1), (steps,), minval=-1.5, maxval=1.5)
+xs = jnp.zeros((steps, 1, 4)).at[:, 0, VALUE].set(value)
+for step, switch in switches.items():
+    xs = xs.at[step, 0, switch].set(1.0)
+
+names = {WRITE: "write", CLEAR: "clear", READ: "read"}
+events = {step: names[switch] for step, switch in switches.items()}
+analysis.plot_traces(analysis.record_gates("NP", by_hand, xs), events=events)
+
+# %% [markdown]
+# The block input $z$ is noise most of the time. The **input gate** lets one value of it in; the **cell** then holds it,
+# flat, for as long as the **forget gate** is open; the **output gate** shows it to the rest of the network for just one
+# step. Clearing shuts the forget gate, and the cell is blank for the next value.
+#
+# Now take gates away. In this library a variant is a record of names, and a gate that a variant lacks owns no weights;
+# so we hand `pack_gates` the same weights without those of one gate.
+
+# %%
+removed = {"NP": None, "NIG": "i", "NFG": "f", "NOG": "o"}
+titles = {"NP": "all gates", "NIG": "no input gate", "NFG": "no forget gate", "NOG": "no output gate"}
+written = np.tanh(np.asarray(value[jnp.array([4, 26])]))
+
+figure, panels = plt.subplots(4, 1, figsize=(6.5, 4.2), sharex=True, sharey=True, layout="constrained", dpi=130)
+for panel, (name, gate) in zip(panels, removed.items(), strict=True):
+    variant = lj.Variant(**{**vars(lj.VARIANTS[name]), "peepholes": False})
+    kept = {key: weight for key, weight in weights.items() if key[2:] != gate}
+    ys, _ = lj.unroll(variant, lj.pack_gates(variant, kept), xs)
+    panel.step(range(steps), ys[:, 0, 0], where="mid", color="#0072B2", lw=1.3)
+    panel.plot([14, 36], np.tanh(written), "o", color="#D55E00", ms=5, mfc="none", label="what should be read")
+    panel.set_title(titles[name], fontsize=8, loc="left", pad=2)
+    panel.tick_params(labelsize=7)
+    panel.spines[["top", "right"]].set_visible(False)
+panels[0].legend(frameon=False, fontsize=7, loc="upper left")
+panels[-1].set_xlabel("time step", fontsize=8)
+figure.supylabel("block output $y$", fontsize=8)
+plt.show()
+
+# %% [markdown]
+# * **No input gate**: every value is added to the cell, so the reading is a sum of noise.
+# * **No forget gate** (the cell of 1997): the first value is read well, but nothing can clear the cell, so the second
+#   reading is the sum of both.
+# * **No output gate**: the memory is right, but it is shown all the time, also to gates and cells that it only disturbs.
+#
+# ## 2. A trained cell
+#
+# Nobody sets these weights by hand. We train a small LSTM on **temporal order** (experiment 6 of 1997): a sequence
+# starts with `E`, ends with the trigger `B`, and hides two symbols, each `X` or `Y`, between random letters. At the
+# trigger the network has to say which came in which order: `XX`, `XY`, `YX` or `YY`. The first one is by then about
+# fifty steps old.
+
+# %%
+task = lj.TASKS["temporal_order"](length=60)
+LETTERS = np.array(list("EBXYabcd"))
+
+
+def read_letters(batch, b):
+    return "".join(LETTERS[np.argmax(batch.inputs[: batch.lengths[b], b], axis=-1)])
+
+
+batch = task.sample(jax.random.key(7), 4)
+for b in range(4):
+    print(read_letters(batch, b), "->", ["XX", "XY", "YX", "YY"][int(batch.targets[batch.lengths[b] - 1, b])])
+
+# %% [markdown]
+# The training loop is plain JAX and Optax. `unroll` runs the cell over the batch and returns the state after each
+# sequence's own last step; a linear readout turns it into four scores. `lax.scan` compiles all the training steps into
+# one program, and `vmap` trains several networks side by side, each from its own seed.
+
+# %%
+HIDDEN, STEPS, SEEDS = 16, 1200, 4
+optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
+
+
+def init(key, variant):
+    cell_key, out_key = jax.random.split(key)
+    cell = lj.init_params(cell_key, variant, task.input_size, HIDDEN, forget_bias=3.0)
+    return {"cell": cell, "out": 0.1 * jax.random.normal(out_key, (HIDDEN, task.output_size))}
+
+
+def loss_and_accuracy(params, variant, batch):
+    _, state = lj.unroll(variant, params["cell"], batch.inputs, batch.lengths)
+    scores = state.y @ params["out"]
+    answers = jnp.sum(jnp.where(batch.loss_mask, batch.targets, 0), axis=0)
+    loss = optax.softmax_cross_entropy_with_integer_labels(scores, answers).mean()
+    return loss, jnp.mean(scores.argmax(-1) == answers)
+
+
+@partial(jax.jit, static_argnums=0)
+def train(variant, keys):
+    def one_step(carry, key):
+        params, slots = carry
+        grads, accuracy = jax.grad(loss_and_accuracy, has_aux=True)(params, variant, task.sample(key, 32))
+        updates, slots = optimizer.update(grads, slots)
+        return (optax.apply_updates(params, updates), slots), accuracy
+
+    def one_network(key):
+        init_key, data_key = jax.random.split(key)
+        start = init(init_key, variant)
+        (params, _), accuracy = jax.lax.scan(
+            one_step, (start, optimizer.init(start)), jax.random.split(data_key, STEPS)
+        )
+        return start, params, accuracy
+
+    return jax.vmap(one_network)(keys)
+
+
+keys = jax.random.split(jax.random.key(0), SEEDS)
+runs = {variant: train(variant, keys) for variant in ("NP", "NFG", "RNN")}
+
+every = 40  # average the accuracy of so many batches
+labels = {"NP": "LSTM", "NFG": "LSTM without forget gate", "RNN": "tanh network"}
+curves = {labels[name]: accuracy.reshape(SEEDS, -1, every).mean(-1).T for name, (_, _, accuracy) in runs.items()}
+analysis.plot_learning_curves(curves, ylabel="accuracy", steps=range(every, STEPS + 1, every), chance=task.chance)
+
+# %% [markdown]
+# Now look inside the best LSTM while it reads one sequence. Each row of a panel is one of its cells.
+
+# %%
+_, trained, accuracy = runs["NP"]
+best = int(np.argmax(accuracy[:, -200:].mean(axis=1)))
+cell = jax.tree.map(lambda weight: weight[best], trained["cell"])
+
+letters = read_letters(batch, 0)
+events = {t: letter for t, letter in enumerate(letters) if letter in "XYB"}
+gates = analysis.record_gates("NP", cell, batch.inputs, batch.lengths)
+analysis.plot_gates(gates, sequence=0, length=len(letters), events=events)
+
+# %% [markdown]
+# The symbols that matter are written into the cells within a step, and stay there as straight bands until the trigger,
+# while the letters in between leave little trace. Counted over many sequences: how often is each gate nearly shut
+# (below 0.1) or nearly open (above 0.9), and after how many steps would a cell lose what it holds?
+
+# %%
+many = task.sample(jax.random.key(8), 200)
+seen = analysis.record_gates("NP", cell, many.inputs, many.lengths)
+for gate, share in analysis.saturation(seen, many.lengths).items():
+    print(f"{gate}: shut {float(share.shut.mean()):4.0%} of the time, open {float(share.open.mean()):4.0%}")
+print("time scales of the cells, in steps:", np.sort(np.asarray(analysis.time_scales(seen, many.lengths))).round(0))
+
+# %% [markdown]
+# ## 3. How far back can an error travel?
+#
+# Learning sends an error from step $t$ back to step $t-k$. On its way it is multiplied by one Jacobian a step,
+#
+# $$\frac{\partial s_t}{\partial s_{t-k}} = J_t\, J_{t-1} \cdots J_{t-k+1},$$
+#
+# where the state $s$ is all that the next step reads. If those matrices shrink, the product **vanishes** exponentially
+# and nothing can be learned from far away; if they stretch, it **explodes**. Along the cell of an LSTM the factor is
+# simply the forget gate: $\partial c_t / \partial c_{t-1} = f_t$ (and a little more, through gates and outputs).
+
+# %%
+inputs = lj.TASKS["temporal_order"](length=100).sample(jax.random.key(3), 6).inputs[:100]
+
+
+def untrained(variant, recurrent_scale=1.0, **options):
+    params = lj.init_params(jax.random.key(5), variant, inputs.shape[-1], HIDDEN, **options)
+    return variant, params._replace(R=recurrent_scale * params.R)
+
+
+cells = {
+    "tanh, weights x 0.8": untrained("RNN", 0.8),
+    "tanh, weights x 2": untrained("RNN", 2.0),
+    "LSTM, forget bias 0": untrained("NP", forget_bias=0.0),
+    "LSTM, forget bias 1": untrained("NP", forget_bias=1.0),
+    "LSTM, forget bias 4": untrained("NP", forget_bias=4.0),
+    "LSTM without forget gate": untrained("NFG"),
+}
+norms = {label: analysis.state_jacobian_norms(*cell, inputs) for label, cell in cells.items()}
+analysis.plot_gradient_norms(norms, ylabel=r"$\|\partial s_T / \partial s_{T-k}\|$")
+
+# %% [markdown]
+# Before any training:
+#
+# * The **tanh network** is on a knife's edge: with small recurrent weights the error vanishes, with large ones it
+#   explodes.
+# * An **LSTM** whose forget bias starts at 0 has $f \approx \sigma(0) = 1/2$: it halves the error at every step and is
+#   no better. Starting at 1 gives $f \approx 0.73$, at 4 gives $f \approx 0.98$. **The forget bias sets the time scale
+#   that a cell starts with**, about $e^{b}$ steps; set it to fit the lags you expect.
+# * **Without forget gate** ($f = 1$, the *constant error carousel* of 1997) the error arrives as it left.
+#
+# And after training? We take the networks of section 2 and compare, for each, before and after.
+
+# %%
+figure, panels = plt.subplots(1, 3, figsize=(8.0, 2.7), sharey=True, layout="constrained", dpi=130)
+for panel, (name, (start, end, _)) in zip(panels, runs.items(), strict=True):
+    before, after = (
+        jnp.concatenate(
+            [
+                analysis.state_jacobian_norms(name, jax.tree.map(lambda w, n=n: w[n], params["cell"]), inputs[:60, :3])
+                for n in range(SEEDS)
+            ],
+            axis=1,
+        )
+        for params in (start, end)
+    )
+    analysis.plot_gradient_norms({"before": before, "after training": after}, ylabel="", axes=panel, floor=1e-9)
+    panel.set_title(labels[name], fontsize=8)
+panels[0].set_ylabel(r"$\|\partial s_T / \partial s_{T-k}\|$")
+plt.show()
+
+# %% [markdown]
+# The question for each: does an error still arrive from 50 steps back? Compare the curves with the accuracies above:
+# what can be learned is what the gradient can reach.
+#
+# ## 4. Sequences of different lengths in one batch
+#
+# A batch is a block of numbers, so shorter sequences are padded. Here one row has all 12 steps, one 7, one none, and the
+# padding is filled with NaN, the most poisonous number there is. Past its length a row's state is held, its output is
+# exactly 0, and the padding reaches neither values nor gradients.
+
+# %%
+lengths = jnp.array([12, 7, 0])
+params = lj.init_params(jax.random.key(2), "V", input_size=3, hidden_size=5)
+xs = jax.random.normal(jax.random.key(4), (12, 3, 3))
+poisoned = jnp.where((jnp.arange(12)[:, None] < lengths[None, :])[..., None], xs, jnp.nan)
+
+ys, state = lj.unroll("V", params, poisoned, lengths=lengths)
+alone, state_alone = lj.unroll("V", params, xs[:7, 1:2])  # the second sequence, by itself
+
+figure, panels = plt.subplots(2, 3, figsize=(6.5, 2.6), sharex=True, layout="constrained", dpi=130)
+colors = plt.get_cmap("PuOr_r").with_extremes(bad="#BBBBBB")
+for b, column in enumerate(panels.T):
+    column[0].imshow(poisoned[:, b].T, aspect="auto", cmap=colors, vmin=-2, vmax=2)
+    column[1].imshow(ys[:, b].T, aspect="auto", cmap=colors, vmin=-0.5, vmax=0.5)
+    column[0].set_title(f"length {int(lengths[b])}", fontsize=8)
+    column[1].set_xlabel("time step", fontsize=8)
+for panel, label in zip(panels[:, 0], ("input\n(grey: NaN)", "output\n(white: 0)"), strict=True):
+    panel.set_ylabel(label, fontsize=8)
+for panel in panels.flat:
+    panel.set_yticks([])
+    panel.tick_params(labelsize=7)
+plt.show()
+
+# %%
+gradient = jax.grad(lambda params: lj.unroll("V", params, poisoned, lengths=lengths)[0].sum())(params)
+finite = all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradient))
+
+print("padded row equals the row alone:   ", bool(jnp.allclose(ys[:7, 1], alone[:, 0], atol=1e-6)))
+print("its state is held from step 7 on:  ", bool(jnp.allclose(state.c[1], state_alone.c[0], atol=1e-6)))
+print("outputs past the end are exactly 0:", bool((ys[7:, 1] == 0).all()))
+print("length 0 returns the initial state:", bool((state.c[2] == 0).all()))
+print("every gradient is finite:          ", finite)
+
+# %% [markdown]
+# ## Try it
+#
+# * Change `removed` in section 1: which job can be done without which gate? What does `CIFG`, where $f = 1 - i$, do?
+# * Train `"V"`, `"CIFG"` or `"GRU"` in section 2, or set `forget_bias=0.0` in `init`. How many steps does each need?
+# * Make the task longer, `length=200`. Which variants survive, and does section 3 tell you why?
+#
+# `lj.VARIANTS` lists every cell; `make run` asks the same questions properly, with many seeds and statistics.
