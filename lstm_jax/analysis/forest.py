@@ -23,6 +23,9 @@ STYLE = {
     "": {"color": "#333333", "marker": "o"},
 }
 BAND = "#56B4E9"
+CHANCE = "#666666"
+FAR = 0.6
+"""Chance is drawn as a line up to this share of the scores' range away from them."""
 FONT = {
     "font.size": 7,
     "axes.titlesize": 7.5,
@@ -58,8 +61,10 @@ def forest_figure(comparisons: Sequence[Comparison]) -> Figure:
     with matplotlib.rc_context(FONT):
         figure = Figure(figsize=(COLUMN_INCHES, height), layout="constrained")
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for axes, comparison in zip(grid.flat, comparisons, strict=False):
+        for n, (axes, comparison) in enumerate(zip(grid.flat, comparisons, strict=False)):
             _panel(axes, comparison, variants)
+            letter = f"{'abcdefghijklmnopqrstuvwxyz'[n % 26]}  " if len(comparisons) > 1 else ""
+            axes.set_title(f"{letter}{comparison.task.replace('_', ' ')}", pad=3, loc="left")
         for axes in grid.flat[len(comparisons) :]:
             axes.set_visible(False)
         _legend(figure, comparisons)
@@ -79,22 +84,38 @@ def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> None:
     reference = lines.get(comparison.reference)
     if reference is not None and not math.isnan(reference.interval.low):
         axes.axvspan(reference.interval.low, reference.interval.high, color=BAND, alpha=0.3, lw=0, zorder=0)
-    if math.isfinite(comparison.chance):
-        axes.axvline(comparison.chance, color="#777777", lw=0.8, ls=(0, (4, 2)), zorder=1)
+    _chance(axes, comparison)
     for variant, line in lines.items():
         _line(axes, line, place[variant])
     axes.set_yticks(list(place.values()), list(place))
     axes.set_ylim(-len(variants) + 0.4, 0.6)
     axes.tick_params(axis="y", length=0)
-    axes.set_title(comparison.task, pad=3)
     axes.set_xlabel(
         f"{comparison.metric} ({'higher' if comparison.higher_is_better else 'lower'} is better)", labelpad=1
     )
     axes.grid(axis="y", color="#EEEEEE", lw=0.5, zorder=-1)
     axes.set_axisbelow(True)
     axes.margins(x=0.06)
+    axes.locator_params(axis="x", nbins=4, steps=[1, 2, 2.5, 5, 10])
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _chance(axes: Axes, comparison: Comparison) -> None:
+    """A dashed line where chance is near the scores; far away its value at the edge, which costs no resolution."""
+    scores = [score for line in comparison.lines for score in line.scores]
+    low, high = min(scores), max(scores)
+    if not math.isfinite(comparison.chance):
+        return
+    if low - FAR * (high - low) <= comparison.chance <= high + FAR * (high - low):
+        axes.axvline(comparison.chance, color=CHANCE, lw=0.8, ls=(0, (4, 2)), zorder=1)
+        return
+    above = comparison.chance > high
+    text = f"chance {comparison.chance:.3g} →" if above else f"← chance {comparison.chance:.3g}"
+    axes.annotate(
+        text, (0.99 if above else 0.01, 0.985), xycoords="axes fraction", ha="right" if above else "left", va="top",
+        fontsize=5.5, color=CHANCE,
+    )  # fmt: skip
 
 
 def _line(axes: Axes, line: Line, height: float) -> None:
@@ -103,11 +124,11 @@ def _line(axes: Axes, line: Line, height: float) -> None:
     count = len(line.scores)
     offsets = [0.5 * ((n + 0.5) / count - 0.5) for n in range(count)]
     heights = [height + offset for offset in offsets]
-    axes.scatter(line.scores, heights, s=3.5, color=style["color"], alpha=0.45, lw=0, zorder=2)
+    axes.scatter(line.scores, heights, s=4, color=style["color"], alpha=0.5, lw=0, zorder=2)
     if not math.isnan(line.interval.low):
         axes.plot([line.interval.low, line.interval.high], [height] * 2, color=style["color"], lw=1.1, zorder=3)
     axes.plot(
-        [line.interval.mean], [height], ls="", ms=4, mec="white", mew=0.5, zorder=4,
+        [line.interval.mean], [height], ls="", ms=3.6, mec="white", mew=0.4, zorder=4,
         color=style["color"], marker=style["marker"],
     )  # fmt: skip
 
@@ -126,7 +147,7 @@ def _legend(figure: Figure, comparisons: Sequence[Comparison]) -> None:
     ]
     handles.append(Patch(color=BAND, alpha=0.3, lw=0, label=f"95 % interval of {reference}"))
     if any(math.isfinite(comparison.chance) for comparison in comparisons):
-        handles.append(Line2D([], [], color="#777777", lw=0.8, ls=(0, (4, 2)), label="chance"))
+        handles.append(Line2D([], [], color=CHANCE, lw=0.8, ls=(0, (4, 2)), label="chance"))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=3, frameon=False, handlelength=1.6, columnspacing=1.2,
         handletextpad=0.5, borderpad=0.1,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from lstm_jax.studies.collect import Row
     from lstm_jax.studies.run import Progress
 
-PLAIN_WIDTH = 110
+# Wide enough for one line an entry: files and pipes do not wrap.
+PLAIN_WIDTH = 240
 
 
 def console(stderr: bool = False) -> Console:

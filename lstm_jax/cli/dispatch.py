@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def guarded(command: Callable[[list[str]], int], arguments: Sequence[str]) -> int:
-    """Run a command that may fail: one clear line instead of a traceback, and the exit code that tells what happened."""
+    """Run a command: its exit code, or one clear line instead of a traceback and the code that tells what happened."""
     arguments = list(arguments)
     show = "--traceback" in arguments or os.environ.get(TRACEBACK, "") not in ("", "0")
     arguments = [argument for argument in arguments if argument != "--traceback"]

@@ -83,8 +83,8 @@ def conduct(study: Study, out: Path, overwrite: bool = False) -> list[Row]:
     """Run what is missing of a study with the whole machine, write everything, print the comparison."""
     from lstm_jax.analysis.report import write_report
     from lstm_jax.cli.console import StudyWatch, clock, console, print_comparison
-    from lstm_jax.studies.machine import describe_machine, use_whole_machine
     from lstm_jax.studies.run import run_study
+    from lstm_jax.train.machine import describe_machine, use_whole_machine
 
     use_whole_machine()
     started, begun = datetime.now(UTC), time.monotonic()

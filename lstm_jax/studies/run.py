@@ -87,7 +87,9 @@ def _run_cells(
     missing = [cell for cell in cells if cell.key not in found]
     for n, cell in enumerate(missing):
         waiting = tuple(other.task for other in missing[n + 1 :])
-        share = partial(_report, watch, Progress(cell, 0.0, len(rows), len(cells), len(found), waiting, _all(cells, rows)))
+        share = partial(
+            _report, watch, Progress(cell, 0.0, len(rows), len(cells), len(found), waiting, _all(cells, rows))
+        )
         share(0.0)
         rows[cell.key] = train(cell, share)
         save_cell(cell_path(folder, cell), rows[cell.key], {"key": cell.key})

@@ -36,12 +36,12 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     Raises:
         ValueError: for no values, for a value that is not finite, and for a level outside (0, 1).
     """
-    values = _finite(values, "values")
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Interval(mean, math.nan, math.nan, len(values))
-    half = _quantile(level, len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return Interval(mean, mean - half, mean + half, len(values))
+    sample = _finite(values, "values")
+    mean = float(sample.mean())
+    if len(sample) < 2:
+        return Interval(mean, math.nan, math.nan, len(sample))
+    half = _quantile(level, len(sample) - 1) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
+    return Interval(mean, mean - half, mean + half, len(sample))
 
 
 def welch(values: Sequence[float], reference: Sequence[float], level: float = 0.95) -> Difference:

@@ -1,0 +1,158 @@
+"""Tables and the figure follow the results, and nothing but the results."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from lstm_jax.analysis.report import embed, full_table, number, overview, readme_section, write_report
+from lstm_jax.studies.collect import Row, write_rows
+from lstm_jax.studies.compare import compare
+
+
+@dataclass
+class Made:
+    """Fabricated results: a task with given means."""
+
+    task: str = "music"
+    higher_is_better: bool = False
+    seeds: int = 5
+    spread: float = 0.01
+
+    def rows(self, **means: float) -> list[Row]:
+        rng = np.random.default_rng(len(self.task))
+        return [
+            Row(
+                self.task, variant, seed, "nll", self.higher_is_better, 9.0, float(mean + self.spread * rng.normal()),
+                0.0, 10, 20, False, 1000 + len(variant), 1.0,
+            )
+            for variant, mean in means.items()
+            for seed in range(self.seeds)
+        ]  # fmt: skip
+
+
+def verdicts(rows) -> dict[str, str]:
+    return {line.variant: line.verdict for line in compare(rows)[0].lines}
+
+
+def test_the_verdict_flips_when_the_results_flip():
+    assert verdicts(Made().rows(V=1.0, NFG=2.0)) == {"V": "", "NFG": "worse"}
+    assert verdicts(Made().rows(V=2.0, NFG=1.0)) == {"V": "", "NFG": "better"}
+    assert verdicts(Made(higher_is_better=True).rows(V=1.0, NFG=2.0)) == {"V": "", "NFG": "better"}
+    assert verdicts(Made().rows(V=1.0, NFG=1.0)) == {"V": "", "NFG": ""}
+
+
+def test_the_table_flips_when_the_results_flip():
+    worse, better = (full_table(compare(Made().rows(V=1.0, NFG=mean))) for mean in (2.0, 0.5))
+    assert "| ▼ worse |" in worse and "| ▲ better |" not in worse
+    assert "| ▲ better |" in better and "| ▼ worse |" not in better
+
+
+def test_every_seed_counts():
+    rows = Made(seeds=6).rows(V=1.0, NFG=1.0)
+    wild = [row._replace(test=50.0) if (row.variant, row.seed) == ("NFG", 5) else row for row in rows]
+    line = compare(wild)[0].lines[1]
+    assert line.interval.count == 6 and line.interval.mean > 9.0
+
+
+def test_a_trial_without_a_score_counts_as_the_worst():
+    rows = Made().rows(V=1.0, NFG=2.0)
+    diverged = [
+        row._replace(test=math.nan, diverged=True) if row.seed == 0 and row.variant == "NFG" else row for row in rows
+    ]
+    line = compare(diverged)[0].lines[1]
+    assert line.scores[0] == 9.0 and line.diverged == 1
+    assert "NFG 1" in full_table(compare(diverged))
+
+
+def test_the_reference_comes_first_and_has_no_difference():
+    comparison = compare(Made().rows(NFG=2.0, V=1.0))[0]
+    assert [line.variant for line in comparison.lines] == ["V", "NFG"]
+    assert comparison.lines[0].difference is None
+    assert comparison.lines[1].difference.mean == pytest.approx(1.0, abs=0.05)
+
+
+def test_more_variants_make_the_correction_stricter():
+    few = Made(spread=0.3).rows(V=1.0, NFG=1.5)
+    many = Made(spread=0.3).rows(V=1.0, NFG=1.5, A=1.0, B=1.0, C=1.0, D=1.0)
+    p_few, p_many = (next(line.p for line in compare(rows)[0].lines if line.variant == "NFG") for rows in (few, many))
+    assert p_few < p_many
+
+
+def test_another_reference_changes_the_comparison():
+    lines = compare(Made().rows(V=1.0, NP=2.0), reference="NP")[0].lines
+    assert [(line.variant, line.verdict) for line in lines] == [("NP", ""), ("V", "better")]
+
+
+def test_a_half_finished_study_without_its_reference_still_gives_a_table():
+    comparison = compare(Made().rows(NFG=2.0))
+    assert comparison[0].lines[0].difference is None
+    assert "NFG" in full_table(comparison)
+
+
+def test_one_seed_gives_a_table_without_intervals():
+    table = full_table(compare(Made(seeds=1).rows(V=1.0, NFG=2.0)))
+    assert "nan" not in table.lower() and "±" not in table.split("\n\n")[2]
+
+
+def test_the_overview_has_a_row_a_variant_a_column_a_task_and_chance():
+    rows = Made("music").rows(V=1.0, NFG=2.0) + Made("words").rows(V=1.0, RNN=3.0)
+    lines = overview(compare(rows)).splitlines()
+    assert lines[0] == "| variant | music (nll ↓) | words (nll ↓) |"
+    assert [line.split("|")[1].strip() for line in lines[2:6]] == ["V", "NFG", "RNN", "*chance*"]
+    assert lines[3].split("|")[3].strip() == "–"
+
+
+def test_the_report_is_a_pure_function_of_the_results(tmp_path):
+    rows = Made("music").rows(V=1.0, NFG=2.0, NP=1.0) + Made("words", True, 2).rows(V=1.0, NFG=2.0)
+    for name in ("a/results.csv", "b/results.csv.gz"):
+        (tmp_path / name).parent.mkdir()
+        write_rows(tmp_path / name, rows)
+    contents = []
+    for folder in (tmp_path / "a", tmp_path / "b", tmp_path / "a"):
+        contents.append([path.read_bytes() for path in write_report(folder)])
+    assert contents[0] == contents[1] == contents[2]
+    assert contents[0][1].startswith(b"\x89PNG")
+
+
+def test_a_figure_exists_for_any_number_of_tasks(tmp_path):
+    from lstm_jax.analysis.forest import forest_figure
+
+    for count in (1, 2, 3):
+        rows = [row for n in range(count) for row in Made(f"task{n}", seeds=1).rows(V=1.0, NFG=2.0)]
+        panels = [axes for axes in forest_figure(compare(rows)).axes if axes.get_visible()]
+        assert [axes.get_title("left").lstrip("abc ") for axes in panels] == [f"task{n}" for n in range(count)]
+
+
+def test_embedding_replaces_what_stands_between_the_markers_and_nothing_else(tmp_path):
+    write_rows(tmp_path / "results.csv", Made().rows(V=1.0, NFG=2.0))
+    section = readme_section(tmp_path)
+    text = "before\n<!-- begin: gate_ablation -->\nold\n<!-- end: gate_ablation -->\nafter\n"
+    fresh = embed(text, "gate_ablation", section)
+    assert fresh.startswith("before\n") and fresh.endswith("\nafter\n") and "old" not in fresh and section in fresh
+    assert embed(fresh, "gate_ablation", section) == fresh
+    assert embed(fresh, "gate_ablation", section.replace("NFG", "NPG")) != fresh
+
+
+@pytest.mark.parametrize("text", ["", "<!-- begin: x -->", "<!-- end: x -->\n<!-- begin: x -->"])
+def test_missing_markers_are_named(text):
+    with pytest.raises(ValueError, match="<!-- begin: x --> and <!-- end: x -->"):
+        embed(text, "x", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123456, "0.1235"),
+        (9.87654, "9.877"),
+        (1.2e-5, "1.2e-05"),
+        (math.nan, "–"),
+        (0.0, "0.0000"),
+        (-0.5, "-0.5000"),
+    ],
+)
+def test_numbers_are_short(value, text):
+    assert number(value) == text
