@@ -7,17 +7,18 @@ a process that is killed leaves only a hidden folder that nobody reads, and of t
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lstm_jax.datasets import builder
-from lstm_jax.datasets.record import Dataset, Example
+from lstm_jax.datasets.record import Dataset, Example, RawDataError
 
 MANIFEST = "prepared.json"
 _STALE_SECONDS = 24 * 3600
@@ -65,6 +66,7 @@ def make_folder(folder: Path) -> Path:
 def write_prepared(dataset: Dataset, examples: Mapping[str, Iterable[Example]], data_dir: Path, source: str) -> Path:
     """Writes the examples and moves the whole folder to its place; returns that place."""
     target = prepared_folder(dataset, data_dir)
+    examples = {split: _not_empty(examples[split], dataset, split) for split in dataset.splits}
     scratch = Path(tempfile.mkdtemp(prefix=".preparing-", dir=make_folder(target.parent)))
     _remove_stale(target.parent)
     try:
@@ -77,6 +79,16 @@ def write_prepared(dataset: Dataset, examples: Mapping[str, Iterable[Example]], 
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def _not_empty(examples: Iterable[Example], dataset: Dataset, split: str) -> Iterator[Example]:
+    """The same examples, once the first of them was seen."""
+    stream = iter(examples)
+    for first in stream:
+        return itertools.chain([first], stream)
+    raise RawDataError(
+        f"the raw files of data set {dataset.name!r} hold no example for {split!r}, expected one or more"
+    )
 
 
 def _move(folder: Path, target: Path) -> None:

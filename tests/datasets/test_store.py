@@ -79,8 +79,14 @@ def test_an_error_in_the_middle_leaves_nothing_behind(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        write_prepared(DIGITS, {"train": broken(), "validation": [], "test": []}, tmp_path, "broken")
+        write_prepared(DIGITS, {"train": broken(), "validation": [example()], "test": [example()]}, tmp_path, "broken")
     assert not list((tmp_path / "digits").iterdir())
+
+
+def test_a_part_without_examples_is_an_error(tmp_path):
+    with pytest.raises(RawDataError, match="'digits' hold no example for 'validation'"):
+        write_prepared(DIGITS, {"train": [example()], "validation": iter(()), "test": [example()]}, tmp_path, "empty")
+    assert not (tmp_path / "digits").exists()
 
 
 def test_examples_keep_their_order_and_values(tmp_path):
