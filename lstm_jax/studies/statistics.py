@@ -15,7 +15,7 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
-    count: int
+    count: int  # type: ignore[assignment]  # shadows tuple.count, which nobody needs here
 
 
 class Difference(NamedTuple):
@@ -54,17 +54,17 @@ def welch(values: Sequence[float], reference: Sequence[float], level: float = 0.
     """
     from scipy.stats import t as student
 
-    values, reference = _finite(values, "values"), _finite(reference, "reference values")
-    mean = float(values.mean() - reference.mean())
-    if min(len(values), len(reference)) < 2:
+    ours, theirs = _finite(values, "values"), _finite(reference, "reference values")
+    mean = float(ours.mean() - theirs.mean())
+    if min(len(ours), len(theirs)) < 2:
         return Difference(mean, math.nan, math.nan, math.nan)
-    shares = [float(side.var(ddof=1)) / len(side) for side in (values, reference)]
+    shares = [float(side.var(ddof=1)) / len(side) for side in (ours, theirs)]
     error = math.sqrt(sum(shares))
     if error == 0.0:
         return Difference(mean, mean, mean, 1.0 if mean == 0.0 else 0.0)
     # Ratios, not the variances themselves: squares of tiny variances would underflow.
     ratios = [share / error**2 for share in shares]
-    freedom = 1.0 / sum(ratio**2 / (len(side) - 1) for ratio, side in zip(ratios, (values, reference), strict=True))
+    freedom = 1.0 / sum(ratio**2 / (len(side) - 1) for ratio, side in zip(ratios, (ours, theirs), strict=True))
     half = _quantile(level, freedom) * error
     return Difference(mean, mean - half, mean + half, float(2.0 * student.sf(abs(mean) / error, freedom)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from lstm_jax.studies.collect import Row
 from lstm_jax.studies.plan import Cell
@@ -51,7 +52,7 @@ def _chance(data: DataConfig) -> float:
     """The metric of the best predictor without memory, on the test set."""
     from lstm_jax.tasks import TASKS
 
-    options = dict(data.options)
+    options: dict[str, Any] = dict(data.options)
     if data.name in TASKS:
         return float(TASKS[data.name](**options).chance)
     from lstm_jax.datasets import chance

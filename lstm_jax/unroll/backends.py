@@ -7,6 +7,7 @@ each row's end, and the final state. All agree to rounding; ``"auto"`` is the fu
 from __future__ import annotations
 
 from functools import partial
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from lstm_jax.cell.step import State, cell, products, target_rows
 from lstm_jax.cell.variants import Variant, nearest
 from lstm_jax.unroll.lengths import blank, hold
 
-Mask = jax.Array | None
+Mask: TypeAlias = jax.Array | None
 
 
 def scan(

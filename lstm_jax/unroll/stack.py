@@ -13,7 +13,7 @@ from lstm_jax.unroll.sequence import unroll
 Stack = tuple[tuple[Params, ...], ...]
 """Layers, each a tuple of one direction (forward) or two (forward, backward)."""
 
-States = tuple[State | tuple[State, State], ...]
+States = tuple[State | tuple[State, ...], ...]
 """One entry a layer: its state, or the states of both directions."""
 
 
@@ -91,7 +91,7 @@ def unroll_stack(
     return xs, tuple(states)
 
 
-def _directions(state: State | tuple[State, State], count: int, layer: int) -> tuple[State, ...]:
+def _directions(state: State | tuple[State, ...], count: int, layer: int) -> tuple[State, ...]:
     states = (state,) if isinstance(state, State) else tuple(state)
     if len(states) != count or not all(isinstance(s, State) for s in states):
         raise ValueError(
