@@ -39,7 +39,11 @@ def test_take_gives_the_same_batch_from_numpy_from_jax_and_inside_jit(rolls):
     batch = take(part, rows)
     assert all(isinstance(array, np.ndarray) for array in batch)
     assert batch.inputs.shape == (8, 3, 5) and batch.loss_mask.shape == (8, 3)
-    np.testing.assert_array_equal(batch.inputs[:, 1], part.inputs[0])
+    for column, row in enumerate(rows):
+        np.testing.assert_array_equal(batch.inputs[:, column], part.inputs[row])
+        np.testing.assert_array_equal(batch.targets[:, column], part.targets[row])
+        np.testing.assert_array_equal(batch.loss_mask[:, column], part.loss_mask[row])
+        assert batch.lengths[column] == part.lengths[row]
     on_device = jax.tree.map(jnp.asarray, part)
     for other in (
         take(on_device, rows),
