@@ -139,7 +139,7 @@ def _task_problem(config: DataConfig) -> Problem:
     except TypeError as error:
         raise ValueError(f"task {config.name!r} with options {dict(config.options)}: {error}") from error
     sets = {
-        purpose: batches_of(_by_example(task.sample(stream(EVALUATION_SEED, purpose), config.eval_size)), config)
+        purpose: batches_of(_by_example(_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size)), config)
         for purpose in (VALIDATION, TEST)
     }
     length = sets[TEST].inputs.shape[1]
@@ -168,10 +168,15 @@ def _problem(about: Any, train: Source, validation: Batch, test: Batch, length: 
     return Problem(train, validation, test, length=length, **{name: getattr(about, name) for name in names})
 
 
+@partial(jax.jit, static_argnums=(0, 2))
+def _draw(task: Any, key: jax.Array, count: int) -> Batch:
+    return task.sample(key, count)
+
+
 def _by_example(batch: Batch) -> Batch:
     """Batch axis first, as rows on disk."""
-    inputs, targets, lengths, mask = batch
-    return Batch(inputs.swapaxes(0, 1), targets.swapaxes(0, 1), lengths, mask.swapaxes(0, 1))
+    inputs, targets, lengths, mask = (np.asarray(array) for array in batch)
+    return Batch._make([inputs.swapaxes(0, 1), targets.swapaxes(0, 1), lengths, mask.swapaxes(0, 1)])
 
 
 def batches_of(examples: Any, config: DataConfig) -> Batch:
@@ -187,5 +192,6 @@ def batches_of(examples: Any, config: DataConfig) -> Batch:
         padded = np.concatenate([array, np.zeros((number * size - count, *array.shape[1:]), array.dtype)])
         return padded.reshape(number, size, *array.shape[1:])
 
-    inputs, targets, lengths, mask = (jnp.asarray(shape(array)) for array in examples)
-    return Batch(inputs.swapaxes(1, 2), targets.swapaxes(1, 2), lengths, mask.swapaxes(1, 2))
+    inputs, targets, lengths, mask = (shape(array) for array in examples)
+    parts = inputs.swapaxes(1, 2), targets.swapaxes(1, 2), lengths, mask.swapaxes(1, 2)
+    return Batch._make(jnp.asarray(part) for part in parts)

@@ -1,0 +1,95 @@
+"""Batches are functions of (seed, step); every example is seen once an epoch; evaluation covers every row once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax.datasets.sequences import Sequences, take
+from lstm_jax.tasks import TASKS
+from lstm_jax.train.config import DataConfig
+from lstm_jax.train.source import DATA, TEST, VALIDATION, DatasetSource, TaskSource, batches_of, load_problem, stream
+
+
+def sequences(count, steps=3):
+    """Row n holds the number n everywhere."""
+    rows = np.arange(count, dtype=np.float32)
+    return Sequences(
+        np.broadcast_to(rows[:, None, None], (count, steps, 1)),
+        np.broadcast_to(rows[:, None].astype(np.int32), (count, steps)),
+        np.full(count, steps, np.int32),
+        np.ones((count, steps), bool),
+    )
+
+
+def dataset(count, batch_size):
+    return DatasetSource(jax.tree.map(jnp.asarray, sequences(count)), take, batch_size)
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(7, 3), (4, 4), (3, 8), (1, 2), (10, 1)])
+def test_every_example_is_seen_once_an_epoch(count, batch_size):
+    source = dataset(count, batch_size)
+    steps = 3 * count
+    seen = np.asarray(source.plan(stream(1, DATA), jnp.int32(0), steps)).reshape(-1, count)
+    np.testing.assert_array_equal(np.sort(seen, axis=1), np.broadcast_to(np.arange(count), seen.shape))
+    assert count < 3 or (seen != seen[0]).any(), "every epoch has the same order"
+
+
+@pytest.mark.parametrize("source", [dataset(7, 3), TaskSource(TASKS["adding"](length=6), 2)])
+def test_a_plan_in_pieces_is_the_whole_plan(source):
+    key = stream(3, DATA)
+    whole = source.plan(key, jnp.int32(0), 11)
+    pieces = [source.plan(key, jnp.int32(first), steps) for first, steps in ((0, 4), (4, 1), (5, 6))]
+    as_data = jax.random.key_data if jnp.issubdtype(whole.dtype, jax.dtypes.prng_key) else np.asarray
+    np.testing.assert_array_equal(as_data(whole), np.concatenate([as_data(piece) for piece in pieces]))
+
+
+def test_other_seeds_and_purposes_have_other_keys():
+    keys = [stream(seed, purpose) for seed in (0, 1) for purpose in range(5)]
+    assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 10
+
+
+def test_a_batch_of_rows_is_time_major():
+    batch = dataset(5, 2).batch(jnp.array([4, 1]))
+    assert batch.inputs.shape == (3, 2, 1)
+    np.testing.assert_array_equal(batch.targets, np.broadcast_to([4, 1], (3, 2)))
+
+
+@pytest.mark.parametrize(("count", "size"), [(5, 2), (4, 2), (3, 10)])
+def test_evaluation_sees_every_row_once_and_blanks_count_nothing(count, size):
+    batches = batches_of(sequences(count), DataConfig(eval_batch_size=size))
+    real = np.asarray(batches.loss_mask).all(axis=1)
+    np.testing.assert_array_equal(np.asarray(batches.targets)[:, 0][real], np.arange(count))
+    np.testing.assert_array_equal(np.asarray(batches.lengths) == 0, ~real)
+    assert not np.asarray(batches.loss_mask).any(axis=1)[~real].any()
+
+
+def test_validation_test_and_training_sets_are_disjoint():
+    config = DataConfig("adding", {"length": 8}, batch_size=50, eval_size=50)
+    problem = load_problem(config)
+    training = problem.train.batch(problem.train.plan(stream(0, DATA), jnp.int32(0), 1)[0])
+    sets = [problem.validation.inputs[0], problem.test.inputs[0], training.inputs]
+    rows = [{tuple(row.tolist()) for row in np.asarray(inputs[..., 0]).T} for inputs in sets]
+    assert [len(part) for part in rows] == [50, 50, 50]
+    assert len(set.union(*rows)) == 150
+    assert len({VALIDATION, TEST, DATA}) == 3
+
+
+def test_validation_and_test_sets_do_not_depend_on_the_training_batch_size():
+    sets = [load_problem(DataConfig("adding", {"length": 8}, batch_size=size, eval_size=6)) for size in (2, 3)]
+    jax.tree.map(np.testing.assert_array_equal, *[(problem.validation, problem.test) for problem in sets])
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'adding'"):
+        load_problem(DataConfig("addin"))
+
+
+def test_an_unknown_option_is_named():
+    with pytest.raises(ValueError, match="lenght"):
+        load_problem(DataConfig("adding", {"lenght": 3}))
+
+
+def test_an_empty_set_is_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        batches_of(sequences(0), DataConfig())
