@@ -33,8 +33,8 @@ class Description:
 
     Attributes:
         name, summary, licence: from the record.
-        status: ``"prepared"``, ``"available"`` (raw files are at hand), ``"download"`` or ``"missing"``, or
-            ``"damaged"``.
+        status: ``"prepared"``, ``"available"`` (raw files are at hand), ``"download"`` (only at an address),
+            ``"missing"``; or, in need of repair, ``"damaged"`` (prepared) and ``"incomplete"`` (raw).
         source: where it is, or would be, taken from.
         splits: examples of each split when prepared, otherwise empty.
     """
@@ -133,12 +133,13 @@ def _describe(name: str, raw_dir: Folder, data_dir: Folder) -> Description:
 
 
 def _status(found: list[Source]) -> tuple[str, str]:
-    prepared, last = found[0], found[-1]
-    first = next((source for source in found if source.found), None)
-    if prepared.found:
-        return "prepared", prepared.location
-    if prepared.detail.startswith("damaged"):
-        return "damaged", prepared.detail
-    if first is not None:
-        return "available", f"{first.kind}: {first.location}"
-    return ("download", last.location) if last.kind == "address" else ("missing", "")
+    """What ``prepare`` would meet first, in the order in which it looks."""
+    for source in found:
+        if source.found:
+            prepared = source.kind == "prepared"
+            return ("prepared", source.location) if prepared else ("available", f"{source.kind}: {source.location}")
+        if source.detail.startswith("damaged"):
+            return "damaged", source.detail
+        if source.detail.endswith(INCOMPLETE):
+            return "incomplete", f"{source.location}: {source.detail}"
+    return ("download", found[-1].location) if found[-1].kind == "address" else ("missing", "")

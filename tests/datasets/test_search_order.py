@@ -126,6 +126,8 @@ def test_an_incomplete_raw_folder_names_what_is_missing(tmp_path):
     (tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"x")
     with pytest.raises(DataNotFoundError, match=r"train-images-idx3-ubyte\.gz.*missing"):
         prepare("mnist", raw_dir=tmp_path)
+    about = {about.name: about for about in describe(raw_dir=tmp_path)}["mnist"]
+    assert about.status == "incomplete" and "train-images" in about.source
 
 
 def test_without_package_and_address_the_remedies_are_listed(register):
