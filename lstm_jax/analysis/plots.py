@@ -73,7 +73,7 @@ def plot_gates(
         axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (letter, values) in zip(axes, shown.items(), strict=True):
             _heat_map(panel, letter, values)
-        _mark(axes, events or {})
+        _mark(axes, events or {}, line_at=-0.5)
     return figure
 
 
@@ -107,6 +107,7 @@ def plot_traces(
             panel.fill_between(np.arange(values.size), values, step="mid", color=color, alpha=0.2, lw=0)
             limit = max(1.0, float(np.abs(values).max(initial=0)))
             panel.set_ylim((-0.08, 1.08) if letter in GATES else (-1.08 * limit, 1.08 * limit))
+            panel.set_xlim(-0.5, values.size - 0.5)
             panel.set_ylabel(_title(letter), rotation=0, ha="right", va="center", labelpad=6)
             for side in ("top", "right"):
                 panel.spines[side].set_visible(False)
@@ -114,17 +115,16 @@ def plot_traces(
     return figure
 
 
-def _mark(panels: Sequence[Axes], events: Mapping[int, str]) -> None:
+def _mark(panels: Sequence[Axes], events: Mapping[int, str], line_at: float = 0.0) -> None:
     """Events as lines through all panels, labels above the top one, and the time axis below the last."""
     for step, label in events.items():
         for panel in panels:
-            panel.axvline(step, color="#333333", lw=0.7, ls=(0, (2, 2)))
+            panel.axvline(step + line_at, color="#333333", lw=0.7, ls=(0, (2, 2)))
         panels[0].annotate(
             label, (step, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
             ha="center", va="bottom", fontsize=7,
         )  # fmt: skip
     panels[-1].set_xlabel("time step")
-    panels[-1].margins(x=0.01)
 
 
 def _title(letter: str) -> str:
@@ -227,11 +227,15 @@ def _finish(axes: Axes) -> None:
     axes.margins(x=0.01)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(frameon=False, handlelength=2.4)
+    axes.tick_params(labelsize=STYLE["xtick.labelsize"])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set_size(STYLE["axes.labelsize"])
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(_figure_of(axes).axes) == 1 else {}
+    axes.legend(frameon=False, handlelength=2.4, **beside)
 
 
 def _one_panel(axes: Axes | None) -> Axes:
-    return _figure(4.2, 2.8).subplots() if axes is None else axes
+    return _figure(5.6, 2.7).subplots() if axes is None else axes
 
 
 def _figure_of(axes: Axes) -> Figure:
