@@ -1,26 +1,30 @@
-"""``lstm-jax bench``: times side by side with Flax."""
+"""``lstm-jax bench``: times and sizes side by side with Flax, by ``experiments/00_speed``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import tyro
+import importlib.util
+import sys
+from pathlib import Path
 
 from lstm_jax.cli.dispatch import DONE
 
+SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "00_speed" / "run.py"
+HELP = """usage: lstm-jax bench [OPTIONS]
 
-@dataclass(frozen=True)
-class Options:
-    """Time one forward and backward pass of each backend and of Flax, interleaved; medians, compilation apart."""
-
-    shapes: tuple[str, ...] = ("32x1000x64x128", "4x1000x64x128")
-    """Batch x steps x input x hidden."""
-    rounds: int = 7
-    """Measurements of each contestant."""
+Time forward and backward passes side by side with Flax. Options are those of experiments/00_speed/run.py, which has
+its own --help (default: the two shapes that README.md states)."""
 
 
 def run(arguments: list[str]) -> int:
-    """Parse, measure, print."""
-    tyro.cli(Options, args=arguments, prog="lstm-jax bench")
-    raise NotImplementedError("the benchmark is not there yet")
-    return DONE
+    """Run the experiment's ``main(arguments)``; its help is ours."""
+    if not SCRIPT.is_file():
+        if {"-h", "--help"} & set(arguments):
+            print(HELP)
+            return DONE
+        raise FileNotFoundError(f"{SCRIPT} is missing: the benchmark is part of the repository, not of the wheel")
+    spec = importlib.util.spec_from_file_location("speed", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["speed"] = module
+    spec.loader.exec_module(module)
+    return module.main(arguments) or DONE

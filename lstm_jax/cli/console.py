@@ -92,15 +92,15 @@ class StudyWatch:
     """Shows a running study: a bar with the current cell and the time left, or one line a cell without a terminal."""
 
     def __init__(self, out: Console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich import progress
 
         self.out, self.clockwork = out, Clockwork()
         self.finished: int | None = None
         self.finished_here: list[str] = []
         self.last: Progress | None = None
-        self.bar = Progress(
-            TextColumn("{task.description:<24}"), BarColumn(None), MofNCompleteColumn(),
-            TextColumn("{task.fields[time]}"), console=out, disable=not out.is_terminal, expand=True,
+        self.bar = progress.Progress(
+            progress.TextColumn("{task.description:<24}"), progress.BarColumn(None), progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[time]}"), console=out, disable=not out.is_terminal, expand=True,
         )  # fmt: skip
         self.line = self.bar.add_task("starting", total=None, time="")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import tyro
 
@@ -28,8 +29,9 @@ def run(arguments: list[str]) -> int:
     from lstm_jax.cli.console import print_table
 
     def count(name: str) -> int:
-        sizes = {"input_size": options.input_size, "hidden_size": options.hidden_size}
-        shapes = jax.eval_shape(lambda: init_params(jax.random.key(0), VARIANTS[name], **sizes))
+        inputs, hidden = options.input_size, options.hidden_size
+        draw = partial(init_params, variant=VARIANTS[name], input_size=inputs, hidden_size=hidden)
+        shapes = jax.eval_shape(draw, jax.random.key(0))
         return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
     rows = [(name, " ".join(VARIANTS[name].rows), f"{count(name):,}", SUMMARIES[name]) for name in VARIANTS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
 
 from lstm_jax.cell.variants import VARIANTS, nearest
@@ -25,7 +26,7 @@ class Cell:
     def key(self) -> str:
         """A file name that changes with every setting, so results of another setting are never taken for these."""
         digest = hashlib.sha256(to_json(self.config).encode()).hexdigest()
-        return f"{self.task}-{self.variant}-{digest[:12]}"
+        return re.sub(r"[^\w.-]", "_", f"{self.task}-{self.variant}-{digest[:12]}")
 
 
 @dataclass(frozen=True)
