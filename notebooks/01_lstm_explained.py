@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -110,6 +112,7 @@ for panel, (name, gate) in zip(panels, removed.items(), strict=True):
     panel.step(range(steps), ys[:, 0, 0], where="mid", color="#0072B2", lw=1.3)
     panel.plot([14, 36], np.tanh(written), "o", color="#D55E00", ms=5, mfc="none", label="what should be read")
     panel.set_title(titles[name], fontsize=8, loc="left", pad=2)
+    panel.set_xlim(-0.5, steps - 0.5)
     panel.tick_params(labelsize=7)
     panel.spines[["top", "right"]].set_visible(False)
 panels[0].legend(frameon=False, fontsize=7, loc="upper left")
@@ -153,6 +156,8 @@ HIDDEN, STEPS, SEEDS = 8, 600, 4
 optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
 
 
+@partial(jax.jit, static_argnums=(1, 2))
+@partial(jax.vmap, in_axes=(0, None, None))
 def init(key, variant, forget_bias):
     cell_key, out_key = jax.random.split(key)
     cell = lj.init_params(cell_key, variant, task.input_size, HIDDEN, forget_bias=forget_bias)
@@ -167,26 +172,22 @@ def loss_and_accuracy(params, variant, batch):
     return loss, jnp.mean(scores.argmax(-1) == answers)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def train(variant, forget_bias, keys):
+@partial(jax.jit, static_argnums=0)
+def train(variant, start, keys):
     def one_step(carry, key):
         params, slots = carry
         grads, accuracy = jax.grad(loss_and_accuracy, has_aux=True)(params, variant, task.sample(key, 32))
         updates, slots = optimizer.update(grads, slots)
         return (optax.apply_updates(params, updates), slots), accuracy
 
-    def one_network(key):
-        init_key, data_key = jax.random.split(key)
-        start = init(init_key, variant, forget_bias)
-        (params, _), accuracy = jax.lax.scan(
-            one_step, (start, optimizer.init(start)), jax.random.split(data_key, STEPS)
-        )
-        return start, params, accuracy
+    def one_network(params, key):
+        carry = params, optimizer.init(params)
+        (params, _), accuracy = jax.lax.scan(one_step, carry, jax.random.split(key, STEPS))
+        return params, accuracy
 
-    return jax.vmap(one_network)(keys)
+    return jax.vmap(one_network)(start, keys)
 
 
-keys = jax.random.split(jax.random.key(0), SEEDS)
 patient = chrono(task.max_length)  # gates that start with time scales up to this many steps
 recipes = {
     "LSTM": ("NP", patient),
@@ -194,10 +195,12 @@ recipes = {
     "no forget gate": ("NFG", patient),
     "tanh network": ("RNN", None),
 }
-runs = {label: train(*recipe, keys) for label, recipe in recipes.items()}
+keys = jax.random.split(jax.random.key(0), (2, SEEDS))
+starts = {label: init(keys[0], *recipe) for label, recipe in recipes.items()}
+runs = {label: train(recipes[label][0], start, keys[1]) for label, start in starts.items()}
 
 every = 20  # average the accuracy of so many batches
-curves = {label: accuracy.reshape(SEEDS, -1, every).mean(-1).T for label, (_, _, accuracy) in runs.items()}
+curves = {label: accuracy.reshape(SEEDS, -1, every).mean(-1).T for label, (_, accuracy) in runs.items()}
 analysis.plot_learning_curves(curves, ylabel="accuracy", steps=range(every, STEPS + 1, every), chance=task.chance)
 
 # %% [markdown]
@@ -209,7 +212,7 @@ analysis.plot_learning_curves(curves, ylabel="accuracy", steps=range(every, STEP
 # Now look inside the best LSTM while it reads one sequence. Each row of a panel is one of its cells.
 
 # %%
-_, trained, accuracy = runs["LSTM"]
+trained, accuracy = runs["LSTM"]
 best = int(np.argmax(accuracy[:, -200:].mean(axis=1)))
 cell = jax.tree.map(lambda weight: weight[best], trained["cell"])
 
@@ -277,12 +280,13 @@ analysis.plot_gradient_norms(norms, ylabel=r"$\|\partial s_T / \partial s_{T-k}\
 
 # %%
 figure, panels = plt.subplots(1, 4, figsize=(8.0, 2.4), sharey=True, layout="constrained", dpi=130)
-for panel, (label, (start, end, _)) in zip(panels, runs.items(), strict=True):
-    variant = recipes[label][0]
+for panel, (label, (variant, _)) in zip(panels, recipes.items(), strict=True):
     norms = jax.vmap(lambda cell, variant=variant: analysis.state_jacobian_norms(variant, cell, inputs[:60, :3]))
-    before, after = (jnp.concatenate(norms(params["cell"]), axis=1) for params in (start, end))
+    before, after = (jnp.concatenate(norms(params["cell"]), axis=1) for params in (starts[label], runs[label][0]))
     analysis.plot_gradient_norms({"before": before, "after training": after}, ylabel="", axes=panel, floor=1e-9)
     panel.set_title(label, fontsize=8)
+    if panel is not panels[0]:
+        panel.get_legend().remove()
 panels[0].set_ylabel(r"$\|\partial s_T / \partial s_{T-k}\|$")
 plt.show()
 
