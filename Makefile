@@ -25,7 +25,7 @@ SPECS := pyproject.toml requirements.lock
 # The development environment serves `make run` too; without it, run's own lighter one is made.
 RUN_READY = $(if $(wildcard $(VENV)/.dev-ready),$(VENV)/.dev-ready,$(VENV)/.run-ready)
 
-.PHONY: help setup run test test-newest check bench notebooks lock clean
+.PHONY: help setup run test test-newest check bench notebooks tables lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -71,6 +71,10 @@ bench: setup ## times and sizes, side by side with Flax
 notebooks: setup ## bring the notebook pairs into step, then execute them
 	@$(BIN)/jupytext --quiet --sync notebooks/*.py
 	@$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=300 notebooks/*.ipynb
+
+tables: setup ## bring the generated tables of the READMEs up to date with the committed results
+	@$(BIN)/python -m lstm_jax report experiments/01_gate_ablation/results \
+	  --readme README.md experiments/01_gate_ablation/README.md
 
 # The lock keeps its versions until UPGRADE=1. It is a pip constraints file, so leaving the CUDA parts of torch out
 # only means that they are not pinned: the oracles of the tests need none of them.

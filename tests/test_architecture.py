@@ -29,7 +29,7 @@ HEAVY = set(
 OWNERS = {"flax": {"modules", "convert"}, "optax": {"train"}, "orbax": {"train"}, "tyro": {"cli"}}
 LONGEST = 300
 FILES = sorted((ROOT / "lstm_jax").rglob("*.py"))
-CODE = FILES + [file for folder in ("tests", "experiments", "notebooks") for file in (ROOT / folder).rglob("*.py")]
+CODE = FILES + [file for folder in ("tests", "experiments") for file in (ROOT / folder).rglob("*.py")]
 
 
 def room_of(file: Path) -> str:

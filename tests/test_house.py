@@ -99,7 +99,7 @@ def test_no_generated_table_is_stale() -> None:
     """``<!-- begin: NAME -->`` shows what experiments/NN_NAME/results holds; ``NAME/PRESET`` a folder in it."""
     embedded = [ROOT / "README.md", *ROOT.glob("experiments/*/README.md"), *ROOT.glob("docs/*.md")]
     shown = {(file, name) for file in embedded for name in re.findall(r"<!-- begin: (\S+) -->", file.read_text())}
-    assert bool(shown) == bool(list(ROOT.glob("experiments/*/results/**/results.csv")))
+    assert {name for file, name in shown if file == ROOT / "README.md"} == {"gate_ablation"}
     for file, name in sorted(shown):
         experiment, _, preset = name.partition("/")
         (folder,) = ROOT.glob(f"experiments/*_{experiment}/results/{preset}")
