@@ -1,1 +1,1 @@
-
+"""Many runs: enumerate, run resumably, gather, compare."""
