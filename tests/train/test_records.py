@@ -1,0 +1,81 @@
+"""The folder of a run: never mixed up, never half written."""
+
+import dataclasses
+import json
+
+import pytest
+
+from lstm_jax.train.records import Manifest, MetricsFile, open_run
+
+
+def test_a_folder_that_is_not_empty_is_refused(tmp_path, tiny):
+    open_run(tmp_path / "run", tiny(), resume=False, overwrite=False)
+    with pytest.raises(FileExistsError, match="resume.*overwrite"):
+        open_run(tmp_path / "run", tiny(), resume=False, overwrite=False)
+
+
+def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path, tiny):
+    (tmp_path / "letter.txt").write_text("dear")
+    for choice in ({"resume": True, "overwrite": False}, {"resume": False, "overwrite": True}):
+        with pytest.raises(FileExistsError, match="holds no run"):
+            open_run(tmp_path, tiny(), **choice)
+    assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_overwrite_removes_the_run_and_nothing_else(tmp_path, tiny):
+    open_run(tmp_path, tiny(), resume=False, overwrite=False)
+    for name in ("metrics.csv", "summary.json", "letter.txt"):
+        (tmp_path / name).write_text("old")
+    (tmp_path / "checkpoints" / "step_000000005").mkdir(parents=True)
+    open_run(tmp_path, tiny(steps=3), resume=False, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "letter.txt"]
+    assert json.loads((tmp_path / "config.json").read_text())["train"]["steps"] == 3
+
+
+def test_a_run_resumes_only_under_its_own_config(tmp_path, tiny):
+    open_run(tmp_path, tiny(), resume=False, overwrite=False)
+    open_run(tmp_path, tiny(), resume=True, overwrite=False)
+    with pytest.raises(ValueError, match=r"optimizer.learning_rate: 0.02 became 0.5"):
+        open_run(tmp_path, tiny(learning_rate=0.5), resume=True, overwrite=False)
+
+
+def test_resume_and_overwrite_exclude_each_other(tmp_path, tiny):
+    with pytest.raises(ValueError, match="choose one"):
+        open_run(tmp_path, tiny(), resume=True, overwrite=True)
+
+
+def test_rows_after_the_checkpoint_and_a_torn_line_are_dropped(tmp_path):
+    path = tmp_path / "metrics.csv"
+    with MetricsFile(path, ["loss", "score"], 0) as file:
+        for step in (2, 4, 6):
+            file.append(step, 1, {"loss": 1 / step} | ({"score": 0.5} if step == 4 else {}))
+    whole = path.read_text()
+    path.write_text(whole[:-3])
+    with MetricsFile(path, ["loss", "score"], 4) as file:
+        file.append(6, 1, {"loss": 1 / 6})
+    assert path.read_text() == whole
+    assert whole.splitlines()[:3] == ["step,seed,loss,score", "2,1,0.5,", "4,1,0.25,0.5"]
+
+
+def test_numbers_in_rows_are_exact_in_float32(tmp_path):
+    import numpy as np
+
+    values = np.random.default_rng(0).normal(size=50).astype(np.float32) * np.float32(1e-3)
+    with MetricsFile(tmp_path / "metrics.csv", ["loss"], 0) as file:
+        for step, value in enumerate(values):
+            file.append(step, 0, {"loss": value})
+    lines = (tmp_path / "metrics.csv").read_text().splitlines()[1:]
+    assert [np.float32(line.split(",")[2]) for line in lines] == values.tolist()
+
+
+def test_the_manifest_tells_the_circumstances_of_every_sitting(tmp_path):
+    path = tmp_path / "manifest.json"
+    Manifest(path, [3]).write("interrupted")
+    Manifest(path, [3], resumed_at=8).write("done")
+    content = json.loads(path.read_text())
+    assert content["status"] == "done" and content["seeds"] == [3]
+    assert [sitting["from_step"] for sitting in content["sittings"]] == [0, 8]
+    wanted = {"versions", "commit", "dirty", "device", "flags", "wall_seconds", "started"}
+    assert all(wanted <= sitting.keys() for sitting in content["sittings"])
+    assert {"jax", "jaxlib", "numpy", "optax"} <= content["sittings"][0]["versions"].keys()
+    assert dataclasses.is_dataclass(Manifest)
