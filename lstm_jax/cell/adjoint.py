@@ -6,6 +6,7 @@ fused backend keeps six numbers a cell and step, and recomputes no gate.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -40,23 +41,21 @@ class Saved(NamedTuple):
 
     Attributes:
         act: activations by row: z ``(..., H)``, then the learned gates ``(..., n)``.
-        c: ``(..., H)`` the new cells.
         reset_row: ``(..., H)`` the recurrent part of the block input, where a reset gate scales it; otherwise None.
     """
 
     act: tuple[jax.Array, ...]
-    c: jax.Array
     reset_row: jax.Array | None
 
 
-def save(variant: Variant, act: dict[str, jax.Array | None], c: jax.Array, y_rows: jax.Array) -> Saved:
+def save(variant: Variant, act: dict[str, jax.Array | None], y_rows: jax.Array) -> Saved:
     """Keep what ``cell_adjoint`` needs of a step."""
     reset_row = None if variant.reset_gate == "open" else flat(y_rows[..., : variant.block_size, :])
-    return Saved((act["z"], *(act[gate] for gate in variant.learned_gates)), c, reset_row)
+    return Saved((act["z"], *(act[gate] for gate in variant.learned_gates)), reset_row)
 
 
 def cell_adjoint(
-    variant: Variant, p: jax.Array | None, saved: Saved, c_before: jax.Array, error: State
+    variant: Variant, p: jax.Array | None, saved: Saved, c_before: jax.Array, c: jax.Array, error: State
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Carry the errors of a new state back through the cell.
 
@@ -64,19 +63,21 @@ def cell_adjoint(
         variant: the cell's record.
         p: peepholes ``(P, H)`` or None.
         saved: of the forward step.
-        c_before: ``(..., H)`` cells that the step started from.
+        c_before: ``(..., H)`` cells that the step started from; ``c`` those that it made.
         error: errors at the new c, y and gates.
 
     Returns:
-        Errors of the input rows and of the recurrent rows, each ``(..., G, n)`` (one array where no reset gate tells
-        them apart), and of ``c_before``.
+        Errors of the input rows and of the recurrent rows, each flat ``(..., G n)`` (one array where no reset gate
+        tells them apart), and of ``c_before``.
     """
     size = variant.block_size
     z, act = saved.act[0], dict(zip(variant.learned_gates, saved.act[1:], strict=True))
     i, o = act.get("i"), act.get("o")
     f = (1.0 - i) if variant.forget_gate == "coupled" else act.get("f")
     r = i if variant.reset_gate == "coupled" else act.get("r")
-    from_gates = {} if error.gates is None else {g: error.gates[..., n, :] for n, g in enumerate(variant.learned_gates)}
+    from_gates = (
+        {} if error.gates is None else {g: error.gates[..., n, :] for n, g in enumerate(variant.learned_gates)}
+    )
 
     def row(gate: str, at_cells: jax.Array) -> jax.Array:
         """The error of a gate's row from the errors of its uses, one a cell, and of the next step's rows."""
@@ -92,7 +93,7 @@ def cell_adjoint(
         return at_cells * jnp.broadcast_to(weights, at_cells.shape)
 
     d_rows = {}
-    h = SQUASH[variant.block_output](saved.c)
+    h = SQUASH[variant.block_output](c)
     if o is not None:
         d_rows["o"] = row("o", error.y * h)
     d_c = error.c + through(size, o, error.y) * SLOPE[variant.block_output](h)
@@ -122,21 +123,37 @@ def cell_adjoint(
     return x_rows, y_rows, d_before
 
 
-def past_errors(
-    variant: Variant, params: Params, y_rows: jax.Array, has_gates: bool
-) -> tuple[jax.Array | None, jax.Array | None]:
-    """Errors of the block outputs and of the gates of the step before; None where the feedback is truncated."""
+def transposed(variant: Variant, params: Params) -> tuple[jax.Array, jax.Array | None] | None:
+    """The recurrent weights as ``past_errors`` reads them: made once, outside the time loop.
+
+    ``(G n, H)`` from rows to block outputs, and where gates are fed back ``(rows n, L n)`` from rows to gates; None
+    where the feedback is truncated and no error goes back.
+    """
     if variant.feedback == "truncated":
-        return None, None
-    dtype = y_rows.dtype
-    d_y = product(y_rows, jnp.moveaxis(params.R, 0, -1), dtype, axes=2)
-    if not has_gates:
-        return d_y, None
-    return d_y, product(y_rows[..., target_rows(variant), :], jnp.moveaxis(params.Q, (0, 1), (2, 3)), dtype, axes=2)
+        return None
+    Q = params.Q
+    return _matrix(params.R, 1).T, None if Q is None else _matrix(Q, 2).T
+
+
+def past_errors(
+    variant: Variant, back: tuple[jax.Array, jax.Array | None] | None, y_rows: jax.Array, error: State, d_c: jax.Array
+) -> State:
+    """The errors of the state before, from those of the recurrent rows ``(..., G n)`` and of its cells."""
+    if back is None:
+        return State(d_c, *jax.tree.map(jnp.zeros_like, error[1:]))
+    R, Q = back
+    d_y = product(y_rows, R, y_rows.dtype)
+    if Q is None:
+        return State(d_c, d_y, None)
+    n = y_rows.shape[-1] // len(variant.rows)
+    rows = target_rows(variant)
+    d_gates = product(y_rows[..., rows.start * n : rows.stop * n], Q, y_rows.dtype)
+    return State(d_c, d_y, d_gates.reshape(error.gates.shape))
+
+
+def _matrix(weights: jax.Array, axes: int) -> jax.Array:
+    return weights.reshape(math.prod(weights.shape[:axes]), -1)
 
 
 def _pack(variant: Variant, d_z: jax.Array, d_rows: dict[str, jax.Array]) -> jax.Array:
-    z = d_z.reshape(*d_z.shape[:-1], variant.block_size, -1)
-    if not d_rows:
-        return z
-    return jnp.concatenate([z, *(d_rows[gate][..., None, :] for gate in variant.learned_gates)], axis=-2)
+    return jnp.concatenate([d_z, *(d_rows[gate] for gate in variant.learned_gates)], axis=-1)

@@ -5,6 +5,7 @@ Two matrix products make the rows, ``cell`` squashes and combines them. The func
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -53,7 +54,7 @@ def initial_state(
     hidden_size: int,
     dtype: jax.typing.DTypeLike = jnp.float32,
 ) -> State:
-    """The blank state: c, y ``(*batch_shape, H)`` and, where gates are fed back, gates ``(*batch_shape, L, n)``, zeros."""
+    """The blank state, zeros: c, y ``(*batch_shape, H)`` and, where fed back, gates ``(*batch_shape, L, n)``."""
     variant = resolve(variant)
     n = variant.blocks(hidden_size)
     zeros = jnp.zeros((*batch_shape, hidden_size), dtype)
@@ -104,10 +105,15 @@ def products(variant: Variant, params: Params, state: State, x: jax.Array) -> tu
 
 
 def product(x: jax.Array, weights: jax.Array, dtype: jax.typing.DTypeLike, axes: int = 1) -> jax.Array:
-    """Contract the last ``axes`` axes of x with the first of the weights: operands in the weights' type, sums in ``dtype``."""
-    left = tuple(range(x.ndim - axes, x.ndim))
-    dimensions = ((left, tuple(range(axes))), ((), ()))
-    return lax.dot_general(x.astype(weights.dtype), weights, dimensions, preferred_element_type=dtype)
+    """Contract the last ``axes`` axes of x with the first of the weights: operands in their type, sums in ``dtype``.
+
+    Written as a plain matrix product of two flat arrays, the form that every platform has its fastest code for.
+    """
+    lead, size = x.shape[: x.ndim - axes], math.prod(weights.shape[:axes])
+    flat_x, flat_weights = x.reshape(*lead, size), weights.reshape(size, -1)
+    dimensions = (((len(lead),), (0,)), ((), ()))
+    rows = lax.dot_general(flat_x.astype(weights.dtype), flat_weights, dimensions, preferred_element_type=dtype)
+    return rows.reshape(*lead, *weights.shape[axes:])
 
 
 def target_rows(variant: Variant) -> slice:

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax.cell.adjoint import Saved, cell_adjoint, past_errors, save
+from lstm_jax.cell.adjoint import Saved, cell_adjoint, past_errors, save, transposed
 from lstm_jax.cell.params import Params
-from lstm_jax.cell.step import State, cell, products, target_rows
+from lstm_jax.cell.step import State, cell, product, products, spread, target_rows
 from lstm_jax.cell.variants import Variant, nearest
 from lstm_jax.unroll.lengths import blank, hold
 
@@ -57,7 +57,7 @@ def _forward(variant, reverse, params, xs, state, valid, start):
         x_rows, y_rows = products(variant, params, before, x)
         after, act = cell(variant, params.p, x_rows, y_rows, before)
         state = hold(ok, after, state)
-        return state, (state, save(variant, act, after.c, y_rows))
+        return state, (state, save(variant, act, y_rows))
 
     final, (states, saved) = lax.scan(step, state, (xs, valid, start), reverse=reverse)
     return (states.y, final), (params, xs, state, valid, start, states, saved)
@@ -69,24 +69,21 @@ def _backward(variant, reverse, residuals, cotangents):
     before = jax.tree.map(partial(_shift, reverse), first_state, states)
     before = blank(start, before)
 
-    def step(error: State, now: tuple) -> tuple[State, tuple[jax.Array, jax.Array | None]]:
-        d_y, c_before, kept, ok, first = now
-        error = error._replace(y=error.y + d_y)
-        x_rows, y_rows, d_c = cell_adjoint(variant, params.p, kept, c_before, error)
-        d_y_before, d_gates = past_errors(variant, params, y_rows, error.gates is not None)
-        past = State(d_c, *(jnp.zeros_like(e) if d is None and e is not None else d
-                            for d, e in ((d_y_before, error.y), (d_gates, error.gates))))
-        past = hold(ok, blank(first, past), error)
-        rows = _masked(ok, x_rows), (None if y_rows is x_rows else _masked(ok, y_rows))
-        return past, rows
+    back = transposed(variant, params)
 
-    now = (d_ys, before.c, saved, valid, start)
+    def step(error: State, now: tuple) -> tuple[State, tuple[jax.Array, jax.Array | None]]:
+        d_y, c_before, c, kept, ok, first = now
+        error = error._replace(y=error.y + d_y)
+        x_rows, y_rows, d_c = cell_adjoint(variant, params.p, kept, c_before, c, error)
+        past = blank(first, past_errors(variant, back, y_rows, error, d_c))
+        rows = _masked(ok, x_rows), (None if y_rows is x_rows else _masked(ok, y_rows))
+        return hold(ok, past, error), rows
+
+    now = (d_ys, before.c, states.c, saved, valid, start)
     d_first, (x_rows, y_rows) = lax.scan(step, d_final, now, reverse=not reverse)
     y_rows = x_rows if y_rows is None else y_rows
-    d_params = _weight_gradients(variant, params, xs, before, saved.c, x_rows, y_rows)
-    d_xs = lax.dot_general(
-        x_rows.astype(params.W.dtype), params.W, (((2, 3), (1, 2)), ((), ())), preferred_element_type=x_rows.dtype
-    )
+    d_params = _weight_gradients(variant, params, xs, before, states.c, x_rows, y_rows)
+    d_xs = product(x_rows, params.W.reshape(params.W.shape[0], -1).T, x_rows.dtype)
     return d_params, d_xs.astype(xs.dtype), d_first, None, None
 
 
@@ -96,29 +93,33 @@ def _weight_gradients(variant, params, xs, before, c, x_rows, y_rows) -> Params:
     def contract(inputs: jax.Array, rows: jax.Array, weights: jax.Array) -> jax.Array:
         operands = inputs.astype(weights.dtype), rows.astype(weights.dtype)
         summed = lax.dot_general(*operands, (((0, 1), (0, 1)), ((), ())), preferred_element_type=rows.dtype)
-        return summed.astype(weights.dtype)
+        return summed.astype(weights.dtype).reshape(weights.shape)
 
-    seen = {"i": before.c, "f": before.c, "o": c}
-    size = variant.block_size
-    p = None
+    n = params.b.shape[-1]
+    p = Q = None
     if params.p is not None:
-        rows = {gate: x_rows[..., size + n, :] for n, gate in enumerate(variant.learned_gates)}
-        p = jnp.stack([_peephole_gradient(size, seen[g], rows[g]) for g in variant.peephole_gates])
-    Q = None
+        p = _peephole_gradients(variant, n, {"i": before.c, "f": before.c, "o": c}, x_rows).astype(params.p.dtype)
     if params.Q is not None:
-        Q = contract(before.gates, y_rows[..., target_rows(variant), :], params.Q)
+        rows = target_rows(variant)
+        gates = before.gates.reshape(*before.gates.shape[:2], -1)
+        Q = contract(gates, y_rows[..., rows.start * n : rows.stop * n], params.Q)
     return Params(
         W=contract(xs, x_rows, params.W),
         R=contract(before.y, y_rows, params.R),
-        b=x_rows.sum((0, 1)).astype(params.b.dtype),
-        p=p if p is None else p.astype(params.p.dtype),
+        b=x_rows.sum((0, 1)).astype(params.b.dtype).reshape(params.b.shape),
+        p=p,
         Q=Q,
     )
 
 
-def _peephole_gradient(size: int, c: jax.Array, row: jax.Array) -> jax.Array:
-    blocks = c.reshape(*c.shape[:-1], size, -1)
-    return jnp.einsum("tbsn,tbn->sn", blocks, row).reshape(-1)
+def _peephole_gradients(variant: Variant, n: int, seen: dict[str, jax.Array], rows: jax.Array) -> jax.Array:
+    """``(P, H)``: what each gate saw times its row's error, summed over time and batch."""
+    gradients = []
+    for gate in variant.peephole_gates:
+        first = (variant.block_size + variant.learned_gates.index(gate)) * n
+        row = spread(variant.block_size, rows[..., first : first + n])
+        gradients.append((seen[gate] * row).sum((0, 1)))
+    return jnp.stack(gradients)
 
 
 def _shift(reverse: bool, first: jax.Array, sequence: jax.Array) -> jax.Array:
@@ -128,7 +129,7 @@ def _shift(reverse: bool, first: jax.Array, sequence: jax.Array) -> jax.Array:
 
 
 def _masked(valid: Mask, rows: jax.Array) -> jax.Array:
-    return rows if valid is None else jnp.where(jnp.broadcast_to(valid[:, None, None], rows.shape), rows, 0.0)
+    return rows if valid is None else jnp.where(jnp.broadcast_to(valid[:, None], rows.shape), rows, 0.0)
 
 
 fused.defvjp(_forward, _backward)

@@ -23,7 +23,9 @@ def check_lengths(lengths: jax.typing.ArrayLike, steps: int, batch: int) -> jax.
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise TypeError(f"lengths must be integers, got {lengths.dtype}: round them and cast to int32")
     if lengths.shape != (batch,):
-        raise ValueError(f"lengths has shape {lengths.shape}, expected ({batch},): one length for each of the B sequences")
+        raise ValueError(
+            f"lengths has shape {lengths.shape}, expected ({batch},): one length for each of the B sequences"
+        )
     if not isinstance(lengths, jax.core.Tracer):
         values = np.asarray(lengths)
         wrong = np.flatnonzero((values < 0) | (values > steps))

@@ -39,8 +39,8 @@ def unroll(
         reverse: run each sequence from its own end; outputs keep their original positions.
         resets: ``(T, B)`` bool (``(B, T)`` if not ``time_major``), the first step of each packed sequence: the state
             before it is blank. A reversed direction is blank before the last step of each.
-        backend: ``"scan"`` (plain, any differentiation mode), ``"fused"`` (own reverse loop, faster; reverse mode only),
-            or ``"auto"``.
+        backend: ``"scan"`` (plain, any differentiation mode), ``"fused"`` (own reverse loop, faster; reverse mode
+            only), or ``"auto"``.
         remat_chunk: keep the state every so many steps and recompute between on the way back: memory for time.
 
     Returns:
@@ -114,7 +114,9 @@ def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State,
 def _check_inputs(variant: Variant, params: Params, xs: jax.Array) -> tuple[int, jax.Array]:
     """Hidden size and inputs, or an error that names what does not fit."""
     if not isinstance(params, Params):
-        raise TypeError(f"params must be lstm_jax.Params (from init_params or pack_gates), got {type(params).__name__}")
+        raise TypeError(
+            f"params must be lstm_jax.Params (from init_params or pack_gates), got {type(params).__name__}"
+        )
     if params.W.ndim != 3 or params.R.ndim != 3:
         raise ValueError(
             f"params.W must be (I, G, n) and params.R (H, G, n), got {params.W.shape} and {params.R.shape}; "

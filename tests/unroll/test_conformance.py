@@ -22,7 +22,11 @@ CELLS = {
     "V, truncated": dataclasses.replace(lj.VARIANTS["V"], feedback="truncated"),
     "V, relu and logistic": dataclasses.replace(lj.VARIANTS["V"], block_input="logistic", block_output="relu"),
     "everything in blocks of 2": dataclasses.replace(
-        lj.VARIANTS["FGR"], block_size=2, reset_gate="learned", input_recurrence=True, block_input="centered_logistic_1"
+        lj.VARIANTS["FGR"],
+        block_size=2,
+        reset_gate="learned",
+        input_recurrence=True,
+        block_input="centered_logistic_1",
     ),
 }
 IN_ORACLE = [name for name in CELLS if CELLS[name].name == name] + ["LSTM1997 in blocks of 2"]
@@ -113,9 +117,17 @@ class TestConformance:
         def along(epsilon: float) -> float:
             moved = {key: w + epsilon * way[key] for key, w in weights.items()}
             gates = None if state.gates is None else np.asarray(state.gates)
-            first = oracle.CellState(np.asarray(state.c) + epsilon * way_c, np.asarray(state.y) + epsilon * way_y, gates)
+            first = oracle.CellState(
+                np.asarray(state.c) + epsilon * way_c, np.asarray(state.y) + epsilon * way_y, gates
+            )
             result = oracle.run(
-                variant.name, moved, np.asarray(xs) + epsilon * way_x, LENGTHS, first, resets=np.asarray(resets), reverse=reverse
+                variant.name,
+                moved,
+                np.asarray(xs) + epsilon * way_x,
+                LENGTHS,
+                first,
+                resets=np.asarray(resets),
+                reverse=reverse,
             )
             return float(weigh((result[0], tuple(result[1]))))
 

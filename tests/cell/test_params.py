@@ -1,0 +1,121 @@
+"""Weights: how many there are, where they start, and that packing and viewing are inverse."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import lstm_jax as lj
+from lstm_jax.cell import chrono, named_shapes, uniform_gates
+from lstm_jax.cell.initializers import ladder, uniform
+
+
+def count(tree) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(("hidden", "v", "one_gate_less", "no_peepholes", "fgr"), [
+    (20, 8_780, 6_580, 8_720, 12_380),
+    (100, 75_900, 56_900, 75_600, 165_900),
+])  # fmt: skip
+def test_parameter_counts_are_those_of_the_odyssey(hidden, v, one_gate_less, no_peepholes, fgr):
+    expected = dict.fromkeys(("V", "NIAF", "NOAF"), v) | dict.fromkeys(("NIG", "NFG", "NOG", "CIFG"), one_gate_less)
+    for name, want in (expected | {"NP": no_peepholes, "FGR": fgr}).items():
+        assert count(jax.eval_shape(lambda k, n=name: lj.init_params(k, n, 88, hidden), jax.random.key(0))) == want, (
+            name
+        )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "size", "inputs", "hidden_weights"), [(4, 1, 7, 228), (3, 2, 7, 228), (2, 2, 2, 80), (3, 2, 8, 240)]
+)
+def test_hidden_weights_of_1997_are_the_papers(blocks, size, inputs, hidden_weights):
+    variant = dataclasses.replace(lj.VARIANTS["LSTM1997"], block_size=size)
+    params = lj.init_params(jax.random.key(0), variant, inputs, blocks * size)
+    assert count(params._replace(b=None)) == hidden_weights
+    assert params.b.size == blocks * size + 2 * blocks
+
+
+@pytest.mark.parametrize("name", lj.VARIANTS)
+def test_a_missing_gate_owns_no_weight(name):
+    variant = lj.VARIANTS[name]
+    view = lj.gate_view(variant, lj.init_params(jax.random.key(0), variant, 3, 4))
+    owners = {letter for key in view for letter in key.split("_")[1]}
+    assert owners == {"z", *variant.learned_gates}
+    assert any(key.startswith("p_") for key in view) == bool(variant.peephole_gates)
+
+
+@pytest.mark.parametrize("block", [1, 2])
+@pytest.mark.parametrize("name", lj.VARIANTS)
+def test_pack_is_the_inverse_of_view_with_and_without_trials(name, block):
+    variant = dataclasses.replace(lj.VARIANTS[name], block_size=block)
+    params = lj.init_params(jax.random.key(0), variant, 3, 4, initializers="pytorch")
+    trials = jax.tree.map(lambda a: jnp.stack([a, -a, 2 * a]), params)
+    for tree in (params, trials):
+        view = lj.gate_view(variant, tree)
+        jax.tree.map(np.testing.assert_array_equal, lj.pack_gates(variant, view), tree)
+    assert {key: w.shape for key, w in lj.gate_view(variant, params).items()} == named_shapes(variant, 3, 4)
+
+
+def test_variants_share_the_draws_of_the_weights_they_share():
+    views = {n: lj.gate_view(n, lj.init_params(jax.random.key(5), n, 3, 4)) for n in ("V", "NIG", "FGR")}
+    for name in ("NIG", "FGR"):
+        for key in views["V"].keys() & views[name].keys():
+            np.testing.assert_array_equal(views["V"][key], views[name][key])
+    assert not np.allclose(views["V"]["R_i"], views["V"]["R_f"])
+
+
+def test_each_gate_has_its_own_orthogonal_recurrent_matrix():
+    view = lj.gate_view("V", lj.init_params(jax.random.key(0), "V", 3, 16))
+    for gate in "zifo":
+        np.testing.assert_allclose(view[f"R_{gate}"] @ view[f"R_{gate}"].T, np.eye(16), atol=1e-5)
+
+
+def test_forget_bias_is_where_the_forget_gate_starts():
+    for name, key, want in (("V", "b_f", 2.0), ("CIFG", "b_i", -2.0), ("GRU", "b_i", -2.0)):
+        view = lj.gate_view(name, lj.init_params(jax.random.key(0), name, 3, 4, forget_bias=2.0))
+        np.testing.assert_array_equal(view[key], np.full(4, want))
+        others = [k for k in view if k.startswith("b_") and k != key]
+        assert all(not np.any(view[k]) for k in others)
+
+
+def test_chrono_draws_lags_uniformly_and_couples_the_input_gate():
+    view = lj.gate_view(
+        "V", lj.init_params(jax.random.key(0), "V", 1, 4000, forget_bias=chrono(100.0), initializers={"R": jnp_zeros})
+    )
+    np.testing.assert_array_equal(view["b_i"], -view["b_f"])
+    assert stats.kstest(np.exp(view["b_f"]), stats.uniform(1, 98).cdf).pvalue > 0.01
+
+
+def test_uniform_gates_start_uniformly_open():
+    view = lj.gate_view(
+        "V",
+        lj.init_params(jax.random.key(0), "V", 1, 4000, forget_bias=uniform_gates(), initializers={"R": jnp_zeros}),
+    )
+    np.testing.assert_array_equal(view["b_i"], -view["b_f"])
+    assert stats.kstest(jax.nn.sigmoid(view["b_f"]), stats.uniform(0, 1).cdf).pvalue > 0.01
+
+
+def jnp_zeros(key, shape, dtype):
+    return jnp.zeros(shape, dtype)
+
+
+def test_schemes_and_single_weights_can_be_set():
+    init = {"W": uniform(0.2), "b_o": ladder(-1.0)}
+    params = lj.init_params(jax.random.key(0), "LSTM1997", 3, 4, initializers=init, forget_bias=None)
+    view = lj.gate_view("LSTM1997", params)
+    np.testing.assert_array_equal(view["b_o"], [-1, -2, -3, -4])
+    assert 0.1 < float(jnp.abs(view["W_z"]).max()) <= 0.2
+    odyssey = lj.init_params(jax.random.key(0), "V", 50, 50, initializers="odyssey", forget_bias=None)
+    assert float(odyssey.W.std()) == pytest.approx(0.1, rel=0.05)
+    assert not np.any(odyssey.b)
+
+
+def test_bfloat16_weights_are_float32_draws_rounded():
+    whole, half = (lj.init_params(jax.random.key(0), "V", 3, 4, dtype=d) for d in (jnp.float32, jnp.bfloat16))
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.astype(jnp.bfloat16), b), whole, half)

@@ -1,0 +1,122 @@
+"""Wrong input is refused with what came, what was expected, and what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lstm_jax as lj
+
+T, B, I, H = 5, 2, 3, 4
+PARAMS = lj.init_params(jax.random.key(0), "V", I, H)
+XS = jnp.zeros((T, B, I))
+BLANK = lj.initial_state("V", (B,), H)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"xs": XS[0]}, ValueError, "3 axes, time, batch and features, got shape (2, 3)"),
+        ({"xs": jnp.zeros((T, B, 7))}, ValueError, "xs has 7 features, the weights W (3, 4, 4) expect 3"),
+        ({"xs": jnp.zeros((T, B, I), int)}, TypeError, "xs must be floating, got int32"),
+        ({"lengths": [5.0, 2.0]}, TypeError, "lengths must be integers, got float"),
+        ({"lengths": [5, -1]}, ValueError, "lengths[1] = -1 is outside 0..T, T = 5"),
+        ({"lengths": jnp.array([6, 1])}, ValueError, "lengths[0] = 6 is outside 0..T, T = 5"),
+        ({"lengths": [5, 2, 1]}, ValueError, "lengths has shape (3,), expected (2,)"),
+        (
+            {"initial_state": BLANK._replace(c=jnp.zeros((3, H)))},
+            ValueError,
+            "initial_state.c has shape (3, 4), expected (2, 4)",
+        ),
+        (
+            {"initial_state": BLANK._replace(y=jnp.zeros((B, 9)))},
+            ValueError,
+            "initial_state.y has shape (2, 9), expected (2, 4)",
+        ),
+        ({"initial_state": BLANK._replace(c=BLANK.c.astype(jnp.bfloat16))}, ValueError, "initial_state.c is bfloat16"),
+        ({"initial_state": BLANK._replace(gates=jnp.zeros((B, 3, H)))}, ValueError, "initial_state.gates is"),
+        ({"initial_state": (BLANK.c, BLANK.y)}, TypeError, "must be lstm_jax.State(c=..., y=...), got tuple"),
+        ({"resets": jnp.zeros((T, B))}, TypeError, "resets must be bool, got float32"),
+        ({"resets": jnp.zeros((B, T), bool)}, ValueError, "resets has shape (2, 5), expected (T, B) = (5, 2)"),
+        ({"backend": "fuse"}, ValueError, "unknown backend 'fuse'; did you mean 'fused'?"),
+        ({"variant": "NFGG"}, ValueError, "unknown variant 'NFGG'; did you mean 'NFG'?"),
+        ({"variant": "NFG"}, ValueError, "params.W has shape (3, 4, 4), variant NFG with I=3, H=4 has (3, 3, 4)"),
+        ({"variant": 3}, TypeError, "a variant is a Variant or one of its names, got int"),
+        ({"params": {"W": 1}}, TypeError, "params must be lstm_jax.Params"),
+        ({"remat_chunk": 0}, ValueError, "remat_chunk must be an integer >= 1 or None, got 0"),
+    ],
+)
+def test_unroll_names_what_does_not_fit(change, error, message):
+    arguments = {"variant": "V", "params": PARAMS, "xs": XS, **change}
+    with pytest.raises(error, match=re.escape(message)):
+        lj.unroll(**arguments)
+
+
+def test_batch_of_the_state_is_checked_against_the_batch_of_the_inputs():
+    with pytest.raises(ValueError, match=re.escape("initial_state.c has shape (3, 4), expected (2, 4)")):
+        lj.unroll("V", PARAMS, XS, initial_state=lj.initial_state("V", (3,), H))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("forget_gate", "couple", "forget_gate='couple' is unknown; did you mean 'coupled'?"),
+        ("input_gate", "learnt", "input_gate='learnt' is unknown; did you mean 'learned'?"),
+        ("block_output", "tan", "block_output='tan' is unknown; did you mean 'tanh'?"),
+        ("block_size", 0, "block_size must be an integer >= 1, got 0"),
+    ],
+)
+def test_a_variant_refuses_unknown_names(field, value, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        dataclasses.replace(lj.VARIANTS["V"], **{field: value})
+
+
+def test_a_coupled_gate_needs_a_gate_to_follow():
+    with pytest.raises(ValueError, match="follows the input gate"):
+        dataclasses.replace(lj.VARIANTS["CIFG"], input_gate="open")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be an integer >= 1, got 0"),
+        ({"input_size": -1}, "input_size must be an integer >= 1, got -1"),
+        ({"hidden_size": 2.0}, "hidden_size must be an integer >= 1, got 2.0"),
+        ({"dtype": jnp.int32}, "dtype must be a floating type, got int32"),
+        ({"initializers": "orthogonal"}, "unknown initializers 'orthogonal'"),
+        ({"initializers": {"W_k": jnp.zeros}}, "no weight 'W_k' here"),
+        (
+            {"variant": dataclasses.replace(lj.VARIANTS["V"], block_size=3)},
+            "hidden_size=4 must be a multiple of block_size=3",
+        ),
+    ],
+)
+def test_init_params_names_what_does_not_fit(change, message):
+    arguments = {"key": jax.random.key(0), "variant": "V", "input_size": I, "hidden_size": H, **change}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        lj.init_params(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"W_i": None}, "weight 'W_i' of variant V is missing, shape (3, 4)"),
+        ({"W_ii": np.zeros((3, 4))}, "variant V has no weight 'W_ii'"),
+        ({"p_o": np.zeros(5)}, "p_o has shape (5,), expected (4,)"),
+        ({"W_z": None}, "W_z with shape (I, H) is missing"),
+    ],
+)
+def test_pack_gates_names_what_does_not_fit(change, message):
+    mapping = {k: v for k, v in {**lj.gate_view("V", PARAMS), **change}.items() if v is not None}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        lj.pack_gates("V", mapping)
+
+
+def test_lengths_under_jit_need_no_values():
+    run = jax.jit(lambda lengths: lj.unroll("V", PARAMS, XS, lengths)[0])
+    assert run(jnp.array([3, 5])).shape == (T, B, H)
