@@ -21,7 +21,8 @@
 # blows up on the way. The **long short-term memory** (Hochreiter & Schmidhuber, 1997) gives the error a lane of its
 # own, the *cell*, and puts valves on it, the *gates*.
 #
-# Everything below is computed live, in about a minute on a laptop:
+# Everything below is computed live, in about a minute on a laptop (so the notebook is kept without outputs, and
+# executed by every test run):
 #
 # 1. build one cell **by hand** and see what each gate is for,
 # 2. **train** a small network and look into its gates,
@@ -153,7 +154,7 @@ for b in range(4):
 
 # %%
 HIDDEN, STEPS, SEEDS = 8, 600, 4
-optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
+optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(2e-2))
 
 
 @partial(jax.jit, static_argnums=(1, 2))
