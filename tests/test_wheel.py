@@ -60,7 +60,7 @@ def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def seconds(*words: str | Path, cwd: Path) -> float:
-    """Processor time of a command, least of three: the wall time of an idle machine, whatever else runs on this one."""
+    """Processor time of a command, least of three: wall time on an idle machine, whatever else runs here."""
     times = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
