@@ -99,10 +99,16 @@ class StudyWatch:
         self.finished_here: list[str] = []
         self.last: Progress | None = None
         self.bar = progress.Progress(
-            progress.TextColumn("{task.description:<24}"), progress.BarColumn(None), progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[time]}"), console=out, disable=not out.is_terminal, expand=True,
-        )  # fmt: skip
-        self.line = self.bar.add_task("starting", total=None, time="")
+            progress.TextColumn("{task.description:<20}"),
+            progress.BarColumn(None),
+            progress.TextColumn("{task.fields[cells]}"),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("{task.fields[left]}"),
+            console=out,
+            disable=not out.is_terminal,
+            expand=True,
+        )
+        self.line = self.bar.add_task("starting", total=None, cells="", left="")
 
     def __enter__(self) -> StudyWatch:
         self.bar.start()
@@ -118,11 +124,15 @@ class StudyWatch:
         elif progress.finished > self.finished:
             self._finish(progress)
         self.finished, self.last = progress.finished, progress
-        if progress.cell is not None:
-            left = self._left(progress)
-            about = f"{progress.cell.task} {progress.cell.variant}"
-            eta = "" if left is None else f"{clock(left)} left"
-            self.bar.update(self.line, description=about, completed=progress.finished, total=progress.total, time=eta)
+        left = self._left(progress)
+        self.bar.update(
+            self.line,
+            description="done" if progress.cell is None else f"{progress.cell.task} {progress.cell.variant}",
+            completed=progress.finished + progress.share,
+            total=progress.total,
+            cells=f"{progress.finished}/{progress.total} cells",
+            left=f"about {clock(left)} left" if left else "",
+        )
 
     def _first(self, progress: Progress) -> None:
         if progress.reused:
@@ -133,7 +143,6 @@ class StudyWatch:
         cell = self.last.cell
         seconds = self.clockwork.finish(cell.task)
         self.finished_here.append(cell.key)
-        self.bar.update(self.line, completed=progress.finished)
         if self.out.is_terminal:
             return
         left = self._left(progress) or 0.0

@@ -1,0 +1,45 @@
+"""What people see while a study runs."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from lstm_jax.cli.console import StudyWatch
+from lstm_jax.studies.collect import Row
+from lstm_jax.studies.plan import Study
+from lstm_jax.studies.run import run_study
+from lstm_jax.train.config import Config
+
+
+def train(cell, share):
+    share(0.5)
+    scores = {"V": 0.25, "NFG": 0.5}
+    return [Row(cell.task, cell.variant, 0, "mse", False, 1.0, scores[cell.variant], 0.0, 1, 1, False, 1, 1.0)]
+
+
+def shown(folder, terminal: bool) -> str:
+    out = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+    with StudyWatch(out) as watch:
+        run_study(Study("s", (("adding", Config()),), ("V", "NFG"), seeds=1), folder, train, watch)
+    return out.file.getvalue()
+
+
+def test_without_a_terminal_there_is_one_plain_line_a_cell(tmp_path):
+    lines = shown(tmp_path, terminal=False).splitlines()
+    assert [line.split()[1:4] for line in lines] == [["1/2]", "adding", "V"], ["2/2]", "adding", "NFG"]]
+    assert "0.2500" in lines[0] and "0.5000" in lines[1] and all("left" in line for line in lines)
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_terminal_shows_the_current_cell_and_how_many_are_done(tmp_path):
+    text = shown(tmp_path, terminal=True)
+    assert "done" in text and "2/2 cells" in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_cells_finished_before_are_told(tmp_path, terminal):
+    shown(tmp_path, terminal)
+    assert "2 of 2 cells were finished before" in shown(tmp_path, terminal)
