@@ -136,7 +136,9 @@ class StudyWatch:
 
     def _first(self, progress: Progress) -> None:
         if progress.reused:
-            self.out.print(f"{progress.reused} of {progress.total} cells were finished before; continuing")
+            self.out.print(
+                f"{progress.reused} of {progress.total} cells were finished before; continuing", highlight=False
+            )
 
     def _finish(self, progress: Progress) -> None:
         assert self.last is not None and self.last.cell is not None
