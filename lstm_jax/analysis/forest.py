@@ -24,6 +24,8 @@ STYLE = {
 }
 BAND = "#56B4E9"
 CHANCE = "#666666"
+MAGNITUDES = 30
+"""Errors whose largest is this many times the smallest are drawn on a logarithmic axis."""
 FAR = 0.6
 """Chance is drawn as a line up to this share of the scores' range away from them."""
 FONT = {
@@ -81,6 +83,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> None:
     lines = {line.variant: line for line in comparison.lines}
     place = {variant: -n for n, variant in enumerate(variants)}
+    _scale(axes, comparison)
     reference = lines.get(comparison.reference)
     if reference is not None and not math.isnan(reference.interval.low):
         axes.axvspan(reference.interval.low, reference.interval.high, color=BAND, alpha=0.3, lw=0, zorder=0)
@@ -95,10 +98,21 @@ def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> None:
     )
     axes.grid(axis="y", color="#EEEEEE", lw=0.5, zorder=-1)
     axes.set_axisbelow(True)
-    axes.margins(x=0.06)
-    axes.locator_params(axis="x", nbins=4, steps=[1, 2, 2.5, 5, 10])
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _scale(axes: Axes, comparison: Comparison) -> None:
+    """Errors that differ by orders of magnitude get a logarithmic axis; intervals that reach below it are cut."""
+    scores = [score for line in comparison.lines for score in line.scores]
+    if comparison.higher_is_better or min(scores) <= 0 or max(scores) < MAGNITUDES * min(scores):
+        axes.margins(x=0.06)
+        axes.locator_params(axis="x", nbins=4, steps=[1, 2, 2.5, 5, 10])
+        return
+    axes.set_xscale("log", nonpositive="clip")
+    high = max([max(scores), *(line.interval.high for line in comparison.lines if line.interval.count > 1)])
+    axes.set_xlim(min(scores) / 1.5, high * 1.5)
+    axes.tick_params(axis="x", which="minor", length=0)
 
 
 def _chance(axes: Axes, comparison: Comparison) -> None:

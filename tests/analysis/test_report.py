@@ -156,3 +156,11 @@ def test_missing_markers_are_named(text):
 )
 def test_numbers_are_short(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(("means", "scale"), [({"V": 1.0, "NFG": 2.0}, "linear"), ({"V": 0.001, "NFG": 2.0}, "log")])
+def test_errors_of_different_magnitude_are_drawn_on_a_logarithmic_axis(means, scale):
+    from lstm_jax.analysis.forest import forest_figure
+
+    figure = forest_figure(compare(Made(spread=1e-5).rows(**means)))
+    assert figure.axes[0].get_xscale() == scale
