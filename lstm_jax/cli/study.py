@@ -108,10 +108,12 @@ def conduct(study: Study, out: Path, overwrite: bool = False) -> list[Row]:
 
 
 def _write_manifest(out: Path, study: Study, record: dict[str, object], keep: bool) -> None:
-    """Add this run to the manifest: a study that was continued has several, each with its own commit and machine."""
+    """The circumstances of the run that ended now; of a continued study, those of the earlier runs too."""
     from lstm_jax.studies.collect import write_atomically
 
     path = out / MANIFEST
-    before = json.loads(path.read_text())["runs"] if keep and path.is_file() else []
-    content = {"study": study.name, "seeds": study.seeds, "command": sys.argv, "runs": [*before, record]}
+    before = json.loads(path.read_text()) if keep and path.is_file() else {}
+    earlier = [*before.pop("earlier", []), before] if before else []
+    seeds = sorted({cell.config.train.seed + n for cell in study.cells() for n in range(study.seeds)})
+    content = {"study": study.name, "seeds": seeds, "command": sys.argv, **record, "earlier": earlier}
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -239,8 +239,8 @@ def test_train_and_study_leave_what_they_promise(tmp_path):
     assert result.returncode == 0, result.stderr
     written = {"config.json", "results.csv", "manifest.json", "table.md", "figure.png"}
     assert written <= {path.name for path in out.iterdir()}
-    machine = json.loads((out / "manifest.json").read_text())["runs"][0]
-    assert {"commit", "dirty", "versions", "device", "flags", "wall_seconds"} <= set(machine)
+    machine = json.loads((out / "manifest.json").read_text())
+    assert {"commit", "dirty", "versions", "seeds", "device", "flags", "wall_seconds"} <= set(machine)
     assert "\x1b" not in result.stdout
     before = (out / "figure.png").read_bytes()
     assert command("report", str(out)).returncode == 0
