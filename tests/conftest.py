@@ -10,6 +10,10 @@ import hypothesis
 import jax
 import pytest
 
+# Compiling dominates these tests; machine code that is not polished takes half the time to make. Processes that tests
+# start inherit it. The programs before that stage, which the structure tests read, are the users' own.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+
 ROOT = Path(__file__).resolve().parent.parent
 
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS") or "cpu")

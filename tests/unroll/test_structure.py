@@ -1,0 +1,102 @@
+"""Speed is guarded by the structure of the compiled program, never by a clock."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lstm_jax as lj
+
+T, B, I, H = 40, 4, 48, 64
+WEIGHT = H * 4 * H  # numbers in R; no step may read and write an array of that size
+
+
+class Program:
+    """The optimised HLO of a function: its loops, and what is inside each."""
+
+    def __init__(self, function, *arguments) -> None:
+        self.compiled = jax.jit(function).lower(*arguments).compile()
+        text = self.compiled.as_text()
+        blocks = re.split(r"\n}\n*", text)
+        heads = (re.match(r"(?:ENTRY )?%?([\w.\-]+) \(", block.rsplit("\n\n", 1)[-1].lstrip()) for block in blocks)
+        self.bodies = {
+            head.group(1): block.rsplit("\n\n", 1)[-1].lstrip().split("\n")[1:]
+            for head, block in zip(heads, blocks, strict=True)
+            if head
+        }
+        self.loops = sorted(set(re.findall(r" while\(.*body=%?([\w.\-]+)", text)))
+
+    def inside(self, name: str) -> list[str]:
+        """Instructions of a computation and of everything it calls, nested loops included."""
+        lines = []
+        for line in self.bodies[name]:
+            lines.append(line)
+            for called in re.findall(r"(?:calls|to_apply|body)=%?([\w.\-]+)", line):
+                lines += self.inside(called)
+        return lines
+
+    def dots(self) -> list[int]:
+        """Matrix products in each loop's body, in increasing order."""
+        return sorted(sum(bool(re.search(r" dot\(", line)) for line in self.inside(loop)) for loop in self.loops)
+
+    def made_each_step(self) -> int:
+        """The largest array that a loop's body computes anew: stacked rows are updated in place and do not count."""
+        largest = 0
+        for loop in self.loops:
+            for line in self.bodies[loop]:
+                shape = re.search(r"= \w+\[([\d,]*)\]\S* ([\w\-]+)\(", line)
+                if not shape or shape.group(2) in ("get-tuple-element", "bitcast", "parameter", "dynamic-update-slice"):
+                    continue
+                sizes = [int(n) for n in shape.group(1).split(",") if n]
+                if sizes[:1] != [T]:
+                    largest = max(largest, int(np.prod(sizes)))
+        return largest
+
+
+@cache
+def program(name: str, masked: bool, gradient: bool, backend: str = "fused") -> Program:
+    params = lj.init_params(jax.random.key(0), name, I, H)
+    xs = jnp.zeros((T, B, I))
+    lengths = jnp.full(B, T // 2) if masked else None
+
+    def forward(params, xs, lengths):
+        return (lj.unroll(name, params, xs, lengths, backend=backend)[0] ** 2).sum()
+
+    return Program(jax.grad(forward, (0, 1)) if gradient else forward, params, xs, lengths)
+
+
+masks = pytest.mark.parametrize("masked", [False, True], ids=["no lengths", "lengths"])
+
+
+@masks
+@pytest.mark.parametrize(("name", "forward", "reverse"), [("V", 2, 1), ("NP", 2, 1), ("FGR", 3, 2), ("GRU", 2, 1)])
+def test_a_step_has_its_products_and_no_more(name, forward, reverse, masked):
+    assert program(name, masked, gradient=False).dots() == [forward]
+    assert program(name, masked, gradient=True).dots() == sorted([forward, reverse])
+
+
+def test_the_truncated_gradient_multiplies_nothing_on_its_way_back():
+    assert program("LSTM1997", False, gradient=True).dots() == [0, 3]
+
+
+@masks
+@pytest.mark.parametrize("name", ["V", "FGR"])
+def test_no_step_touches_an_array_of_a_weights_size(name, masked):
+    assert program(name, masked, gradient=True).made_each_step() < WEIGHT
+
+
+def test_the_guard_sees_the_accumulators_of_the_plain_scan():
+    plain = program("V", False, gradient=True, backend="scan")
+    assert plain.made_each_step() >= WEIGHT
+    assert max(plain.dots()) > 1
+
+
+@pytest.mark.parametrize("name", ["V", "NP"])
+def test_the_gradient_needs_few_stacked_arrays(name):
+    stacked = T * B * H * 4
+    assert program(name, False, gradient=True).compiled.memory_analysis().temp_size_in_bytes < 16 * stacked
