@@ -224,7 +224,7 @@ analysis.plot_gates(gates, sequence=0, length=len(letters), events=events)
 
 # %% [markdown]
 # The input gates are nearly shut while meaningless letters pass, and light up at the symbols that matter. The block
-# output changes at just those places, and the forget gates stay open, so what was written lasts until the trigger.
+# output jumps at just those places, and most forget gates stay open, so what was written lasts until the trigger.
 # Counted over many sequences: how often is a gate shut (below 0.1) or open (above 0.9), and after how many steps would
 # a cell have lost all but 1/e of what it held?
 
