@@ -184,7 +184,7 @@ def resolve(variant: Variant | str) -> Variant:
         return VARIANTS[variant]
     if isinstance(variant, str):
         raise ValueError(f"unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
-    raise TypeError(f"a variant is a Variant or one of its names, got {type(variant).__name__}: {variant!r}")
+    raise TypeError(f"a variant is a Variant or one of its names, got {type(variant).__name__}")
 
 
 VARIANT_FIELDS = tuple(field.name for field in fields(Variant))
