@@ -15,11 +15,13 @@ from lstm_jax.cell import (
     Params,
     State,
     Variant,
+    chrono,
     gate_view,
     init_params,
     initial_state,
     lstm_step,
     pack_gates,
+    uniform_gates,
 )
 from lstm_jax.tasks import TASKS, Batch
 
@@ -40,6 +42,7 @@ __all__ = [
     "State",
     "Variant",
     "analysis",
+    "chrono",
     "convert",
     "datasets",
     "gate_view",
@@ -52,6 +55,7 @@ __all__ = [
     "pack_gates",
     "studies",
     "train",
+    "uniform_gates",
     "unroll",
     "unroll_stack",
 ]

@@ -3,8 +3,8 @@
     python experiments/00_speed/run.py                     # or: make bench
     python experiments/00_speed/run.py --shapes 4,1000,64,128 --rounds 15
 
-Our cells beside Flax's, forward alone and with gradient, one process, contestants in turn, same weights, outputs checked
-equal before anything is timed. Writes results.csv, table.md and manifest.json; quote ratios, not milliseconds.
+Our cells beside Flax's, forward alone and with gradient, one process, contestants in turn, same weights, outputs
+checked equal before anything is timed. Writes results.csv, table.md and manifest.json; quote ratios, not milliseconds.
 """
 
 from __future__ import annotations
