@@ -50,7 +50,12 @@ class Program:
         for loop in self.loops:
             for line in self.bodies[loop]:
                 shape = re.search(r"= \w+\[([\d,]*)\]\S* ([\w\-]+)\(", line)
-                if not shape or shape.group(2) in ("get-tuple-element", "bitcast", "parameter", "dynamic-update-slice"):
+                if not shape or shape.group(2) in (
+                    "get-tuple-element",
+                    "bitcast",
+                    "parameter",
+                    "dynamic-update-slice",
+                ):
                     continue
                 sizes = [int(n) for n in shape.group(1).split(",") if n]
                 if sizes[:1] != [T]:
