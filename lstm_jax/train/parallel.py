@@ -19,7 +19,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.train.config import Config
+from lstm_jax.train.config import Config, DataConfig, TrainConfig
 from lstm_jax.train.network import Network
 from lstm_jax.train.program import Program, evaluate, run_chunk, trial_program
 from lstm_jax.train.source import DATA, Problem, stream
@@ -143,8 +143,19 @@ PROGRAMS = MappingProxyType({"none": trial_program, "shard_map": shard_map_progr
 
 
 def build_program(config: Config, loss: str, devices: Sequence[jax.Device] | None = None) -> Program:
-    """The program of ``config`` on ``devices`` (all local ones); runs that differ in seed and trials share it."""
-    shared = replace(config, train=replace(config.train, seed=0, trials=1))
+    """The program of ``config`` on ``devices`` (all local ones).
+
+    Runs that differ only in what is traced (seed, rate, momentum, size of the noise, data) share one program.
+    """
+    train, data = config.train, config.data
+    shared = Config(
+        config.model,
+        replace(config.optimizer, learning_rate=1.0, momentum=0.0),
+        DataConfig(batch_size=data.batch_size, input_noise=float(data.input_noise > 0)),
+        TrainConfig(
+            steps=train.steps, nan_policy=train.nan_policy, parallel=train.parallel, placement=train.placement
+        ),
+    )
     return _cached(shared, loss, tuple(jax.local_devices() if devices is None else devices))
 
 

@@ -138,12 +138,9 @@ def _task_problem(config: DataConfig) -> Problem:
         task = TASKS[config.name](**dict(config.options))
     except TypeError as error:
         raise ValueError(f"task {config.name!r} with options {dict(config.options)}: {error}") from error
-    sets = {
-        purpose: batches_of(_by_example(_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size)), config)
-        for purpose in (VALIDATION, TEST)
-    }
-    length = sets[TEST].inputs.shape[1]
-    return _problem(task, TaskSource(task, config.batch_size), sets[VALIDATION], sets[TEST], length)
+    drawn = (_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size) for purpose in (VALIDATION, TEST))
+    held_out = evaluation_sets(config, *(_by_example(batch) for batch in drawn))
+    return _problem(task, TaskSource(task, config.batch_size), held_out, held_out[0].inputs.shape[1])
 
 
 def _dataset_problem(config: DataConfig) -> Problem:
@@ -155,16 +152,17 @@ def _dataset_problem(config: DataConfig) -> Problem:
         if len(sequences.lengths) == 0:
             raise ValueError(f"data set {config.name!r}: its {split} split is empty; prepare it again")
     train = DatasetSource(jax.tree.map(jnp.asarray, splits["train"]), take, config.batch_size)
-    validation, test = (batches_of(splits[split], config) for split in ("validation", "test"))
-    return _problem(DATASETS[config.name], train, validation, test, splits["train"].inputs.shape[1])
+    held_out = evaluation_sets(config, splits["validation"], splits["test"])
+    return _problem(DATASETS[config.name], train, held_out, splits["train"].inputs.shape[1])
 
 
-def _problem(about: Any, train: Source, validation: Batch, test: Batch, length: int) -> Problem:
+def _problem(about: Any, train: Source, held_out: list[Batch], length: int) -> Problem:
     known = METRICS[about.loss]
     if about.metric not in known:
         hint = nearest(about.metric, known)
         raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")
     names = ("name", "input_size", "output_size", "loss", "metric", "higher_is_better")
+    validation, test = held_out
     return Problem(train, validation, test, length=length, **{name: getattr(about, name) for name in names})
 
 
@@ -179,19 +177,28 @@ def _by_example(batch: Batch) -> Batch:
     return Batch._make([inputs.swapaxes(0, 1), targets.swapaxes(0, 1), lengths, mask.swapaxes(0, 1)])
 
 
-def batches_of(examples: Any, config: DataConfig) -> Batch:
-    """All of ``examples`` (batch-major) in batches of one shape ``(E, T, B, ...)``; blank rows fill the last."""
-    count = len(examples.lengths)
-    if count == 0:
-        raise ValueError(f"{config.name}: an evaluation set needs at least 1 sequence, got 0")
-    size = min(config.eval_batch_size, count)
-    number = -(-count // size)
+def evaluation_sets(config: DataConfig, *sets: Any) -> list[Batch]:
+    """Each of ``sets`` (batch-major examples) in batches ``(E, T, B, ...)`` of one shape: one program serves all.
 
-    def shape(array: Any) -> np.ndarray:
+    Shorter sequences are padded to the common T; rows of length 0 that count nothing fill the last batch.
+    """
+    counts = [len(examples.lengths) for examples in sets]
+    if min(counts) == 0:
+        raise ValueError(f"{config.name}: an evaluation set needs at least 1 sequence, got {counts}")
+    size = min(config.eval_batch_size, max(counts))
+    steps = max(examples.inputs.shape[1] for examples in sets)
+    return [_batches(examples, size, steps) for examples in sets]
+
+
+def _batches(examples: Any, size: int, steps: int) -> Batch:
+    number = -(-len(examples.lengths) // size)
+
+    def shape(array: Any, *tail: int) -> np.ndarray:
         array = np.asarray(array)
-        padded = np.concatenate([array, np.zeros((number * size - count, *array.shape[1:]), array.dtype)])
-        return padded.reshape(number, size, *array.shape[1:])
+        full = (number * size, *tail, *array.shape[1 + len(tail) :])
+        padded = np.pad(array, [(0, want - have) for want, have in zip(full, array.shape, strict=True)])
+        return padded.reshape(number, size, *full[1:])
 
-    inputs, targets, lengths, mask = (shape(array) for array in examples)
-    parts = inputs.swapaxes(1, 2), targets.swapaxes(1, 2), lengths, mask.swapaxes(1, 2)
+    inputs, targets, mask = (shape(array, steps) for array in (examples.inputs, examples.targets, examples.loss_mask))
+    parts = inputs.swapaxes(1, 2), targets.swapaxes(1, 2), shape(examples.lengths), mask.swapaxes(1, 2)
     return Batch._make(jnp.asarray(part) for part in parts)

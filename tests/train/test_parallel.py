@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec as P
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.network import init_network
@@ -49,6 +50,16 @@ def test_no_collective_inside_the_time_loop(tiny, params, backend):
     inside, outside = collectives(text)
     assert not inside, inside
     assert 1 <= len(outside) <= 2, outside
+
+
+def test_the_search_for_collectives_finds_one_in_a_loop(params, tiny):
+    """The obvious way, reducing the loss of weights that are not cast, adds up in every reverse step."""
+    mesh = data_mesh(jax.devices()[:4])
+    gradient = gradient_sums(tiny(backend="scan"), "squared_error")
+    specs = Batch(P(None, "data"), P(None, "data"), P("data"), P(None, "data"))
+    uncast = jax.shard_map(lambda w, b: gradient(w, b)[0], mesh=mesh, in_specs=(P(), specs), out_specs=P())
+    inside, _ = collectives(jax.jit(uncast).lower(params, ragged_batch()).compile().as_text())
+    assert inside
 
 
 COLLECTIVE = re.compile(r" = .*\b(all-reduce|all-gather|reduce-scatter|collective-permute|all-to-all)(-start)?\(")

@@ -67,7 +67,8 @@ def test_divergence_may_be_an_error_that_names_seed_and_step(tiny, problem):
 def test_no_chunk_after_the_first_is_traced_again(tiny, problem):
     config = tiny(hidden_size=3)
     program = build_program(config, problem.loss)
-    assert build_program(tiny(hidden_size=3, seed=9, trials=2), problem.loss) is program
+    assert build_program(tiny(hidden_size=3, seed=9, trials=2, learning_rate=0.5, patience=3), problem.loss) is program
+    assert build_program(tiny(hidden_size=3, input_noise=0.1), problem.loss) is not program
     run_population(config, [0, 1], problem=problem)
     run_population(config, [2, 3, 4, 5], problem=problem)
     assert program.advance._cache_size() == 1

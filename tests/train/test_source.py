@@ -8,7 +8,16 @@ import pytest
 from lstm_jax.datasets.sequences import Sequences, take
 from lstm_jax.tasks import TASKS
 from lstm_jax.train.config import DataConfig
-from lstm_jax.train.source import DATA, TEST, VALIDATION, DatasetSource, TaskSource, batches_of, load_problem, stream
+from lstm_jax.train.source import (
+    DATA,
+    TEST,
+    VALIDATION,
+    DatasetSource,
+    TaskSource,
+    evaluation_sets,
+    load_problem,
+    stream,
+)
 
 
 def sequences(count, steps=3):
@@ -57,7 +66,7 @@ def test_a_batch_of_rows_is_time_major():
 
 @pytest.mark.parametrize(("count", "size"), [(5, 2), (4, 2), (3, 10)])
 def test_evaluation_sees_every_row_once_and_blanks_count_nothing(count, size):
-    batches = batches_of(sequences(count), DataConfig(eval_batch_size=size))
+    batches, _ = evaluation_sets(DataConfig(eval_batch_size=size), sequences(count), sequences(1))
     real = np.asarray(batches.loss_mask).all(axis=1)
     np.testing.assert_array_equal(np.asarray(batches.targets)[:, 0][real], np.arange(count))
     np.testing.assert_array_equal(np.asarray(batches.lengths) == 0, ~real)
@@ -92,4 +101,10 @@ def test_an_unknown_option_is_named():
 
 def test_an_empty_set_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
-        batches_of(sequences(0), DataConfig())
+        evaluation_sets(DataConfig(), sequences(3), sequences(0))
+
+
+def test_sets_of_other_sizes_and_lengths_share_one_shape():
+    short, long = evaluation_sets(DataConfig(), sequences(4, steps=2), sequences(5, steps=7))
+    assert short.inputs.shape == long.inputs.shape == (1, 7, 5, 1)
+    assert np.asarray(short.loss_mask).sum() == 4 * 2 and np.asarray(short.lengths).tolist() == [[2, 2, 2, 2, 0]]
