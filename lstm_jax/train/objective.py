@@ -67,9 +67,7 @@ def measure(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
     if outputs.shape[:2] != batch.loss_mask.shape:
         raise ValueError(f"outputs {outputs.shape} and loss_mask {batch.loss_mask.shape} must share (T, B)")
     wide = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
-    outputs = jnp.where(batch.loss_mask[..., None], wide, 0)
-    mask = batch.loss_mask if loss == "softmax" else batch.loss_mask[..., None]
-    targets = jnp.where(mask, batch.targets, 0)
+    outputs = jnp.where(batch.loss_mask[..., None], wide, 0)  # before the metric: 0 times NaN is NaN on the way back
     count = jnp.sum(batch.loss_mask, dtype=outputs.dtype)
-    values = {name: metric(outputs, targets) for name, metric in METRICS[loss].items()}
+    values = {name: metric(outputs, batch.targets) for name, metric in METRICS[loss].items()}
     return {name: Mean(jnp.sum(jnp.where(batch.loss_mask, value, 0)), count) for name, value in values.items()}

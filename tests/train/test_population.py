@@ -79,7 +79,7 @@ def test_no_chunk_after_the_first_is_traced_again(tiny, problem):
 def test_early_stopping_waits_for_patience_and_keeps_the_best(tiny, problem):
     program = build_program(tiny(), problem.loss)
     trials = begin(program, program.place(problem), [0, 1, 2, 3], stack_hypers(tiny(), 4, None))
-    scores = np.array([[1.0, 2.0, 1.5, 1.4, 1.3], [5.0, 4.0, 3.0, 2.0, 1.0], [np.nan] * 5, [1.0, 1.0, 0.5, 0.6, 0.7]])
+    scores = np.array([[1.0, 2.0, 1.5, 1.4, 0.1], [5.0, 4.0, 3.0, 2.0, 1.0], [np.nan] * 5, [1.0, 1.0, 0.5, 0.6, 0.7]])
     seen = []
     for n, column in enumerate(scores.T):
         marked = jax.tree.map(lambda leaf, mark=n: jnp.full_like(leaf, mark), trials.state.params)

@@ -51,7 +51,8 @@ def test_rows_after_the_checkpoint_and_a_torn_line_are_dropped(tmp_path):
             file.append(step, 1, {"loss": 1 / step} | ({"score": 0.5} if step == 4 else {}))
     whole = path.read_text()
     path.write_text(whole[:-3])
-    with MetricsFile(path, ["loss", "score"], 4) as file:
+    with MetricsFile(path, ["loss", "score"], 2) as file:
+        file.append(4, 1, {"loss": 1 / 4, "score": 0.5})
         file.append(6, 1, {"loss": 1 / 6})
     assert path.read_text() == whole
     assert whole.splitlines()[:3] == ["step,seed,loss,score", "2,1,0.5,", "4,1,0.25,0.5"]
