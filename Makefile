@@ -50,7 +50,8 @@ run: $(RUN_READY) ## which gates matter? PRESET=smoke|default|full, OVERWRITE=1 
 
 test: setup ## run the tests; ARGS="tests/cell -x" picks some
 	@cache=$$(mktemp -d); trap 'rm -rf "$$cache"' EXIT; \
-	JAX_COMPILATION_CACHE_DIR=$$cache $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+	JAX_COMPILATION_CACHE_DIR=$$cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
+	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 test-newest: ## run the tests on the newest Python that is here, hence on the newest JAX
 ifeq ($(NEWEST_PYTHON),)
@@ -75,6 +76,8 @@ notebooks: setup ## bring the notebook pairs into step, then execute them
 tables: setup ## bring the generated tables of the READMEs up to date with the committed results
 	@$(BIN)/python -m lstm_jax report experiments/01_gate_ablation/results \
 	  --readme README.md experiments/01_gate_ablation/README.md
+	@$(BIN)/python experiments/00_speed/run.py --out experiments/00_speed/results \
+	  --readme README.md experiments/00_speed/README.md
 
 # The lock keeps its versions until UPGRADE=1. It is a pip constraints file, so leaving the CUDA parts of torch out
 # only means that they are not pinned: the oracles of the tests need none of them.

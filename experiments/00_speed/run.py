@@ -28,6 +28,7 @@ from flax import linen
 from flax import nnx as flax_nnx
 
 import lstm_jax as lj
+from lstm_jax.analysis.report import embed
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.train.machine import cores, describe_machine
 
@@ -44,6 +45,8 @@ class Options:
     """Times that each contestant is timed, in turn with the others."""
     out: Path = Path("results/speed")
     """Folder of the results."""
+    readme: tuple[Path, ...] = ()
+    """Time nothing; bring the tables in these Markdown files up to date with the results in OUT."""
 
 
 def contestants(steps: int, batch: int, inputs: int, hidden: int) -> dict[str, tuple[Callable, object]]:
@@ -126,6 +129,29 @@ def markdown(rows: list[dict[str, object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def readme_section(folder: Path) -> str:
+    """The table that READMEs show, from results.csv and manifest.json alone."""
+    with (folder / "results.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    columns = list(dict.fromkeys((row["shape (B,T,I,H)"], row["mode"]) for row in rows))
+    lines = [
+        "| times as fast as Flax linen (ms) | " + " | ".join(f"({shape}) {mode}" for shape, mode in columns) + " |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for name in dict.fromkeys(row["contestant"] for row in rows):
+        own = {(row["shape (B,T,I,H)"], row["mode"]): row for row in rows if row["contestant"] == name}
+        cells = [f"{float(own[c]['times flax linen']):.2f} ({float(own[c]['median ms']):.3g})" for c in columns]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines.append("")
+    lines.append(
+        f"(B, T, I, H), float32, medians of {manifest['rounds']} rounds; {manifest['processor']}, {manifest['cores']} "
+        f"cores, load {manifest['load'][0]:.1f} at the end, JAX {manifest['versions']['jax']}, Flax "
+        f"{manifest['versions']['flax']}, commit {str(manifest['commit'])[:9]}."
+    )
+    return "\n".join(lines)
+
+
 def parse(shape: str) -> tuple[int, int, int, int]:
     """``"32,1000,64,128"`` as four positive integers."""
     parts = tuple(int(n) if n.strip().isdigit() else 0 for n in shape.split(","))
@@ -136,6 +162,10 @@ def parse(shape: str) -> tuple[int, int, int, int]:
 
 def main(arguments: list[str]) -> int:
     options = tyro.cli(Options, args=arguments, prog="bench")
+    if options.readme:
+        for readme in options.readme:
+            readme.write_text(embed(readme.read_text(), "speed", readme_section(options.out)))
+        return 0
     shapes = [parse(shape) for shape in options.shapes]
     if options.rounds < 1:
         raise ValueError(f"--rounds must be at least 1, got {options.rounds}")
