@@ -57,7 +57,7 @@ SCHEMES = MappingProxyType(
                 "R": jax.nn.initializers.orthogonal(),
                 "b": constant(0.0),
                 "p": constant(0.0),
-                "Q": jax.nn.initializers.lecun_normal(),
+                "Q": constant(0.0),
             }
         ),
         "odyssey": _every(normal(0.1), b=constant(0.0)),
@@ -65,8 +65,11 @@ SCHEMES = MappingProxyType(
         "pytorch": _every(_per_width),
     }
 )
-"""Initial weights by name: ours (one orthogonal matrix a gate), Greff et al. 2015, Hochreiter & Schmidhuber 1997,
-and the range that PyTorch draws from."""
+"""Initial weights by name: ours, Greff et al. 2015, Hochreiter & Schmidhuber 1997, and the range of PyTorch.
+
+Ours draws one orthogonal matrix a gate, and starts what one variant adds to another at 0: V (peepholes) starts as NP,
+FGR (gates to gates) as V, so an ablation compares what is learned and not where it began.
+"""
 
 
 def scheme(initializers: str | Mapping[str, Initializer], names: Mapping[str, Any]) -> dict[str, Initializer]:
