@@ -201,7 +201,7 @@ def _equally_varying(tree):
 
 
 def _varying_axes(array: jax.Array) -> frozenset[str]:
-    return frozenset(getattr(jax.typeof(array), "vma", frozenset()))
+    return frozenset(jax.typeof(array).manual_axis_type.varying)
 
 
 def _vary(array: jax.Array, missing: frozenset[str]) -> jax.Array:
