@@ -44,7 +44,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(("V", "NFG", "RNN"), 2, 8, adding=(20, 40), order=(20, 40), chorales=10, digits=20),
-    "default": Scale((*NINE, "RNN"), 6, 24, adding=(60, 1000), order=(50, 600), chorales=400, digits=800),
+    "default": Scale((*NINE, "RNN"), 6, 24, adding=(60, 1000), order=(50, 1000), chorales=400, digits=800),
     "full": Scale((*NINE, "RNN", "GRU"), 20, 64, adding=(400, 8000), order=(400, 8000), chorales=2000, digits=4000),
 }
 
@@ -76,7 +76,7 @@ def rates(preset: str) -> Study:
     """V alone, at several learning rates, on other seeds."""
     pairs = [(pair, rate) for pair in study(preset).tasks for rate in CANDIDATES]
     tasks = tuple((f"{name} at {rate}", at_rate(config, rate)) for (name, config), rate in pairs)
-    return Study(f"learning rates ({preset})", tasks, ("V",), seeds=4)
+    return Study(f"learning rates ({preset})", tasks, ("V",), seeds=12)
 
 
 def at_rate(config: Config, rate: float) -> Config:
