@@ -38,16 +38,14 @@ def test_dropout_masks_are_a_function_of_the_streams_that_are_given():
 
 def test_dropout_drops_the_chosen_part_between_layers_and_keeps_the_mean():
     wide = nnx.LSTM(I, 400, num_layers=2, dropout=0.25, variant="RNN", rngs=flax_nnx.Rngs(0))
-    seen = wide.layers.run(
-        nnx.core_params(wide), None, XS, time_major=False, dropout_key=jax.random.key(0)
-    )[1][0].y
+    seen = wide.layers.run(nnx.core_params(wide), None, XS, time_major=False, dropout_key=jax.random.key(0))[1][0].y
     plain = wide(XS, deterministic=True)[1][0].y
     np.testing.assert_array_equal(seen, plain)  # states of the layer below are not touched
     first = nnx.core_params(wide)[0][0]
     identity = lj.pack_gates("RNN", {"W_z": jnp.eye(400), "R_z": jnp.zeros((400, 400)), "b_z": jnp.zeros(400)})
-    dropped = wide.layers.run(
-        ((first,), (identity,)), None, XS, time_major=False, dropout_key=jax.random.key(0)
-    )[1][1].c  # the pre-activation of the second layer is the dropped output of the first
+    dropped = wide.layers.run(((first,), (identity,)), None, XS, time_major=False, dropout_key=jax.random.key(0))[1][
+        1
+    ].c  # the pre-activation of the second layer is the dropped output of the first
     kept = np.asarray(dropped) != 0
     assert abs(kept.mean() - 0.75) < 0.05
     np.testing.assert_allclose(np.asarray(dropped)[kept], (np.asarray(plain) / 0.75)[kept], rtol=1e-5)
