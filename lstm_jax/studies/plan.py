@@ -35,10 +35,11 @@ class Study:
 
     Attributes:
         name: what the study is called.
-        tasks: ``(label, config)`` pairs; the config's variant and trials are replaced in each cell. Everything else,
-            learning rate and steps included, is the same for all variants of a task.
+        tasks: ``(label, config)`` pairs; the config's variant and trials are replaced in each cell.
         variants: names in ``VARIANTS``; ``reference`` is the one that the others are compared with.
         seeds: trials of each cell, from ``config.train.seed`` on.
+        rates: ``(label, variant, learning rate)`` where a variant has its own; everything else is the same for all
+            variants of a task.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Study:
     variants: tuple[str, ...]
     seeds: int = 5
     reference: str = "V"
+    rates: tuple[tuple[str, str, float], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared."""
@@ -60,6 +62,11 @@ class Study:
                 raise ValueError(f"study {self.name!r}: unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
         if self.reference not in self.variants:
             raise ValueError(f"study {self.name!r}: the reference {self.reference!r} is not among its variants")
+        for label, variant, _ in self.rates:
+            if label not in labels or variant not in VARIANTS:
+                raise ValueError(
+                    f"study {self.name!r}: a learning rate is given for {label} {variant}, not part of it"
+                )
         if self.seeds < 1:
             raise ValueError(f"study {self.name!r}: seeds must be >= 1, got {self.seeds}")
 
@@ -71,7 +78,10 @@ class Study:
     def _cell(self, label: str, config: Config, variant: str) -> Cell:
         model = replace(config.model, variant=variant)
         train = replace(config.train, trials=self.seeds)
-        return Cell(label, variant, replace(config, model=model, train=train))
+        own = {(task, name): rate for task, name, rate in self.rates}
+        rate = own.get((label, variant), config.optimizer.learning_rate)
+        optimizer = replace(config.optimizer, learning_rate=rate)
+        return Cell(label, variant, replace(config, model=model, optimizer=optimizer, train=train))
 
     def to_json(self) -> str:
         """The study as JSON text; ``from_json`` gives back an equal record."""
@@ -80,6 +90,7 @@ class Study:
             "reference": self.reference,
             "seeds": self.seeds,
             "variants": list(self.variants),
+            "rates": [list(row) for row in self.rates],
             "tasks": {label: json.loads(to_json(config)) for label, config in self.tasks},
         }
         return json.dumps(tree, indent=2, allow_nan=False) + "\n"
@@ -95,11 +106,12 @@ class Study:
             tree = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"the study is not JSON: {error}") from None
-        known = ("name", "reference", "seeds", "variants", "tasks")
+        known = ("name", "reference", "seeds", "variants", "rates", "tasks")
         if not isinstance(tree, dict) or not isinstance(tree.get("tasks"), dict):
             raise ValueError(f"a study is a JSON object with the keys {', '.join(known)}")
         for key in tree:
             if key not in known:
                 raise ValueError(f"the study has an unknown key {key!r}; {nearest(key, known)}")
         tasks = tuple((label, from_json(json.dumps(config))) for label, config in tree["tasks"].items())
-        return cls(**{**tree, "tasks": tasks, "variants": tuple(tree.get("variants", ()))})
+        rates = tuple((label, variant, rate) for label, variant, rate in tree.get("rates", ()))
+        return cls(**{**tree, "tasks": tasks, "variants": tuple(tree.get("variants", ())), "rates": rates})
