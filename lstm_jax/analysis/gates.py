@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from lstm_jax.cell.params import Params
-from lstm_jax.cell.step import State, initial_state, lstm_step
+from lstm_jax.cell.step import State, initial_state, lstm_step, state_dtype
 from lstm_jax.cell.variants import Variant, resolve
-from lstm_jax.unroll import state_dtype, unroll
+from lstm_jax.unroll import unroll
 from lstm_jax.unroll.lengths import check_lengths, clean, hold, valid_steps
 
 GATES = ("i", "f", "o", "r")

@@ -14,9 +14,9 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from lstm_jax.cell.params import Params
-from lstm_jax.cell.step import initial_state, lstm_step
+from lstm_jax.cell.step import initial_state, lstm_step, state_dtype
 from lstm_jax.cell.variants import Variant, resolve
-from lstm_jax.unroll import state_dtype, unroll
+from lstm_jax.unroll import unroll
 from lstm_jax.unroll.lengths import check_lengths
 
 

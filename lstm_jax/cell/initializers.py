@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.cell.variants import Variant, nearest
 
@@ -78,9 +79,13 @@ def scheme(initializers: str | Mapping[str, Initializer], names: Mapping[str, An
         if initializers not in SCHEMES:
             raise ValueError(f"unknown initializers {initializers!r}; {nearest(initializers, SCHEMES)}")
         initializers = SCHEMES[initializers]
-    for name in initializers:
+    if not isinstance(initializers, Mapping):
+        raise TypeError(f"initializers must be a scheme's name or a mapping, got {type(initializers).__name__}")
+    for name, initializer in initializers.items():
         if name not in KINDS and name not in names:
             raise ValueError(f"initializers: no weight {name!r} here; {nearest(name, [*KINDS, *names])}")
+        if not callable(initializer):
+            raise TypeError(f"initializers[{name!r}] must be a function f(key, shape, dtype), got {initializer!r}")
     table = {**SCHEMES["standard"], **initializers}
     return {name: table.get(name, table[_kind(name)]) for name in names}
 
@@ -94,7 +99,7 @@ def forget_bias_rule(value: float | GateBias) -> GateBias:
     """A number stands for the rule that starts every forget gate from it."""
     if callable(value):
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, (bool, str)) or np.ndim(value) != 0:
         raise TypeError(f"forget_bias must be a number, a rule such as chrono(max_lag), or None; got {value!r}")
     return lambda key, variant, n, dtype: _forget_only(variant, jnp.full((n,), value, dtype))
 

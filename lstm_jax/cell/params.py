@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.initializers import GateBias, Initializer, forget_bias_rule, scheme
-from lstm_jax.cell.variants import Variant, nearest, resolve
+from lstm_jax.cell.variants import Variant, nearest, positive, resolve
 
 
 class Params(NamedTuple):
@@ -35,7 +34,7 @@ class Params(NamedTuple):
 def named_shapes(variant: Variant | str, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
     """Shape of every weight by its name in the paper: ``{"W_z": (I, H), "R_f": (H, n), "p_o": (H,), ...}``."""
     variant = resolve(variant)
-    input_size, hidden_size = _positive("input_size", input_size), _positive("hidden_size", hidden_size)
+    input_size, hidden_size = positive("input_size", input_size), positive("hidden_size", hidden_size)
     n = variant.blocks(hidden_size)
     width = {"z": hidden_size, **dict.fromkeys(variant.learned_gates, n)}
     shapes: dict[str, tuple[int, ...]] = {}
@@ -109,8 +108,12 @@ def gate_view(variant: Variant | str, params: Params) -> dict[str, jax.Array]:
         ``{"W_z": (I, H), "R_f": (H, H), "p_o": (H,), "b_i": (H,), ...}`` so that ``rows = x @ W + y @ R + b``; with
         gate recurrence also ``"R_fi" (H, H)``, from the previous forget gate into the input gate. Gates of a variant
         with memory blocks have H / block_size columns. Leading axes (trials) are kept.
+
+    Raises:
+        ValueError: the weights were made for another variant.
     """
     variant = resolve(variant)
+    check_params(variant, params)
     view: dict[str, jax.Array] = {}
     for kind in ("W", "R", "b"):
         packed = getattr(params, kind)
@@ -149,6 +152,41 @@ def pack_gates(variant: Variant | str, mapping: Mapping[str, jax.Array]) -> Para
     return Params(W=rows("W_", variant.rows), R=rows("R_", variant.rows), b=rows("b_", variant.rows), p=p, Q=Q)
 
 
+def check_params(variant: Variant, params: Params) -> tuple[int, int]:
+    """Input and hidden size of weights that fit the variant; leading axes (trials) are let through.
+
+    Raises:
+        TypeError: not ``Params``.
+        ValueError: a shape that the variant does not have.
+    """
+    if not isinstance(params, Params):
+        raise TypeError(
+            f"params must be lstm_jax.Params (from init_params or pack_gates), got {type(params).__name__}"
+        )
+    if params.W.ndim < 3 or params.R.ndim != params.W.ndim:
+        raise ValueError(
+            f"params.W must be (I, G, n) and params.R (H, G, n), got {params.W.shape} and {params.R.shape}"
+        )
+    lead, inputs, hidden = params.W.shape[:-3], params.W.shape[-3], params.R.shape[-3]
+    rows, n, targets = len(variant.rows), variant.blocks(hidden), len(variant.recurrent_targets)
+    gates = len(variant.learned_gates)
+    expected = Params(
+        W=(inputs, rows, n),
+        R=(hidden, rows, n),
+        b=(rows, n),
+        p=(len(variant.peephole_gates), hidden) if variant.peephole_gates else None,
+        Q=(gates, n, targets, n) if gates and targets else None,
+    )
+    for name, got, want in zip(Params._fields, params, expected, strict=True):
+        shape = None if got is None else tuple(got.shape)
+        if shape != (None if want is None else lead + want):
+            raise ValueError(
+                f"params.{name} has shape {shape}, variant {variant.name} with I={inputs}, H={hidden} has {want} "
+                f"(rows {'-'.join(variant.rows)}): were these weights made for another variant?"
+            )
+    return inputs, hidden
+
+
 def _split_rows(variant: Variant, packed: jax.Array, names: tuple[str, ...]) -> dict[str, jax.Array]:
     """``(..., rows, n)`` to ``{"z": (..., H), "i": (..., n), ...}``."""
     size = names.count("z")
@@ -171,12 +209,6 @@ def _check_names(variant: Variant, weights: dict[str, jax.Array]) -> None:
             raise ValueError(f"pack_gates: weight {name!r} of variant {variant.name} is missing, shape {shape}")
         if weights[name].shape != lead + shape:
             raise ValueError(f"pack_gates: {name} has shape {weights[name].shape}, expected {lead + shape}")
-
-
-def _positive(what: str, value: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
-        raise ValueError(f"{what} must be an integer >= 1, got {value!r}")
-    return operator.index(value)
 
 
 def _key_of(key: jax.Array, name: str) -> jax.Array:

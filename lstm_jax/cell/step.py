@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax.cell.params import Params
-from lstm_jax.cell.variants import Variant, resolve
+from lstm_jax.cell.params import Params, check_params
+from lstm_jax.cell.variants import Variant, positive, resolve
 
 
 class State(NamedTuple):
@@ -56,7 +56,9 @@ def initial_state(
 ) -> State:
     """The blank state, zeros: c, y ``(*batch_shape, H)`` and, where fed back, gates ``(*batch_shape, L, n)``."""
     variant = resolve(variant)
-    n = variant.blocks(hidden_size)
+    n = variant.blocks(positive("hidden_size", hidden_size))
+    if not isinstance(batch_shape, (tuple, list)):
+        raise TypeError(f"batch_shape must be a tuple of sizes, such as (B,) or (), got {batch_shape!r}")
     zeros = jnp.zeros((*batch_shape, hidden_size), dtype)
     gates = jnp.zeros((*batch_shape, len(variant.learned_gates), n), dtype) if feeds_gates(variant) else None
     return State(zeros, zeros, gates)
@@ -84,10 +86,56 @@ def lstm_step(
     Returns:
         The next state, and the activations of the step by letter, for study: ``z`` and every gate that is not
         simply open, ``(..., H)`` (``(..., n)`` for the shared gates of memory blocks).
+
+    Raises:
+        TypeError: params, state or x of the wrong kind.
+        ValueError: a shape or type that does not fit; the message says which, and what was expected.
     """
     variant = resolve(variant)
+    inputs, hidden = check_params(variant, params)
+    x = check_features("x", x, inputs)
+    state = check_state(variant, params, state, x.shape[:-1], hidden, "state")
     state, act = cell(variant, params.p, *products(variant, params, state, x), state)
     return state, {letter: value for letter, value in act.items() if value is not None}
+
+
+def state_dtype(params: Params) -> jnp.dtype:
+    """The accumulation type: float32 for 16-bit weights, otherwise the weights' own."""
+    return jnp.promote_types(params.W.dtype, jnp.float32)
+
+
+def check_features(name: str, x: jax.typing.ArrayLike, inputs: int) -> jax.Array:
+    """Floating inputs with I features, or an error."""
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"{name} must be floating, got {x.dtype}: one-hot encode or cast integer inputs first")
+    if x.ndim < 1 or x.shape[-1] != inputs:
+        raise ValueError(f"{name} with shape {x.shape} does not end in the I = {inputs} features of the weights")
+    return x
+
+
+def check_state(
+    variant: Variant, params: Params, state: State, lead: tuple[int, ...], hidden: int, name: str
+) -> State:
+    """The state as arrays, if it fits the weights in shape and type; ``lead`` are the axes before the features."""
+    if not isinstance(state, State):
+        raise TypeError(f"{name} must be lstm_jax.State(c=..., y=...), got {type(state).__name__}")
+    n, gates, dtype = variant.blocks(hidden), len(variant.learned_gates), state_dtype(params)
+    expected = State((*lead, hidden), (*lead, hidden), (*lead, gates, n) if feeds_gates(variant) else None)
+    arrays = State(*(None if part is None else jnp.asarray(part) for part in state))
+    for field, got, want in zip(State._fields, arrays, expected, strict=True):
+        if (got is None) != (want is None):
+            came = "missing" if got is None else f"given, shape {got.shape}"
+            raise ValueError(f"{name}.{field} is {came}; variant {variant.name} expects {want}")
+        if got is None:
+            continue
+        if got.shape != want:
+            raise ValueError(f"{name}.{field} has shape {got.shape}, expected {want}")
+        if got.dtype != dtype:
+            raise ValueError(
+                f"{name}.{field} is {got.dtype}, the state of {params.W.dtype} weights is {dtype}: cast it"
+            )
+    return arrays
 
 
 def products(variant: Variant, params: Params, state: State, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -165,12 +213,12 @@ def spread(size: int, gate: jax.Array) -> jax.Array:
 
 def gather(size: int, values: jax.Array) -> jax.Array:
     """The adjoint of ``spread``: sums ``(..., H)`` over the cells of each block ``(..., n)``."""
-    return values if size == 1 else values.reshape(*values.shape[:-1], size, -1).sum(-2)
+    return values if size == 1 else values.reshape(*values.shape[:-1], size, values.shape[-1] // size).sum(-2)
 
 
 def flat(rows: jax.Array) -> jax.Array:
     """Block-input rows ``(..., block_size, n)`` as cells ``(..., H)``."""
-    return rows.reshape(*rows.shape[:-2], -1)
+    return rows.reshape(*rows.shape[:-2], rows.shape[-2] * rows.shape[-1])
 
 
 def peep(variant: Variant, p: jax.Array, c: jax.Array) -> jax.Array:

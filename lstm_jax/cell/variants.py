@@ -7,6 +7,7 @@ row, no weight and no operation.
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -119,8 +120,15 @@ class Variant:
         return hidden_size // self.block_size
 
 
+class _Named(dict):
+    """Records by name; an unknown one gets a sentence."""
+
+    def __missing__(self, name: str) -> Variant:
+        raise KeyError(f"unknown variant {name!r}; {nearest(name, self)}")
+
+
 def _named(**records: dict) -> MappingProxyType:
-    return MappingProxyType({name: Variant(name=name, **changes) for name, changes in records.items()})
+    return MappingProxyType(_Named({name: Variant(name=name, **changes) for name, changes in records.items()}))
 
 
 _GATED_UNIT = {"forget_gate": "coupled", "output_gate": "open", "block_output": "identity", "peepholes": False}
@@ -174,6 +182,17 @@ SUMMARIES = MappingProxyType(
     }
 )
 """One line on each variant."""
+
+
+def positive(what: str, value: int) -> int:
+    """``value`` as an int of at least 1.
+
+    Raises:
+        ValueError: anything else, ``what`` being its name.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
+        raise ValueError(f"{what} must be an integer >= 1, got {value!r}")
+    return operator.index(value)
 
 
 def resolve(variant: Variant | str) -> Variant:

@@ -8,9 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.step import State, initial_state
-from lstm_jax.cell.variants import Variant
-from lstm_jax.unroll.sequence import state_dtype
+from lstm_jax.cell.step import State, initial_state, state_dtype
+from lstm_jax.cell.variants import Variant, positive
 from lstm_jax.unroll.stack import Stack, States, init_stack, unroll_stack
 
 
@@ -40,9 +39,7 @@ class Layers:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"LSTM: {name} must be an integer >= 1, got {value!r}")
+            positive(f"LSTM: {name}", getattr(self, name))
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"LSTM: dropout must be in [0, 1), the part that is set to 0, got {self.dropout!r}")
         self.variant.blocks(self.hidden_size)

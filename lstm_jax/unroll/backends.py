@@ -6,6 +6,7 @@ each row's end, and the final state. All agree to rounding; ``"auto"`` is the fu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
@@ -26,16 +27,29 @@ def scan(
     variant: Variant, reverse: bool, params: Params, xs: jax.Array, state: State, valid: Mask, start: Mask
 ) -> tuple[jax.Array, State]:
     """The plain reference: one step after another, differentiated by JAX in any mode."""
+    wide, narrow = widened(params, state.c.dtype)
 
     def step(state: State, now: tuple) -> tuple[State, jax.Array]:
         x, ok, first = now
         before = blank(first, state)
-        after, _ = cell(variant, params.p, *products(variant, params, before, x), before)
+        weights = narrow(wide)
+        after, _ = cell(variant, weights.p, *products(variant, weights, before, x), before)
         state = hold(ok, after, state)
         return state, state.y
 
     state, ys = lax.scan(step, state, (xs, valid, start), reverse=reverse)
     return ys, state
+
+
+def widened(params: Params, dtype: jnp.dtype) -> tuple[Params, Callable[[Params], Params]]:
+    """Weights in the state's type and the way back to their own.
+
+    What a loop's body narrows, its derivative widens: the gradients of 16-bit weights are summed over time in the
+    state's type and rounded once. For weights that are wide already both are no operation.
+    """
+    wide = jax.tree.map(lambda w: w.astype(dtype), params)
+    types = jax.tree.map(lambda w: w.dtype, params)
+    return wide, lambda wide: jax.tree.map(lambda w, own: w.astype(own), wide, types)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -134,7 +148,9 @@ def _masked(valid: Mask, rows: jax.Array) -> jax.Array:
 
 fused.defvjp(_forward, _backward)
 
-BACKENDS = {"auto": fused, "fused": fused, "scan": scan}
+# Compiled under their own names, so that a call outside ``jit`` compiles once a shape and not once a call.
+_SCAN, _FUSED = (jax.jit(run, static_argnums=(0, 1)) for run in (scan, fused))
+BACKENDS = {"auto": _FUSED, "fused": _FUSED, "scan": _SCAN}
 
 
 def backend_named(name: str):

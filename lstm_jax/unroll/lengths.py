@@ -20,6 +20,8 @@ def check_lengths(lengths: jax.typing.ArrayLike, steps: int, batch: int) -> jax.
         ValueError: wrong shape, a negative length, or one beyond T.
     """
     lengths = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
+    if lengths.shape == (0,):
+        lengths = lengths.astype(np.int32)  # an empty list has no type of its own
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise TypeError(f"lengths must be integers, got {lengths.dtype}: round them and cast to int32")
     if lengths.shape != (batch,):

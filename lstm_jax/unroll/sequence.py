@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax.cell.params import Params
-from lstm_jax.cell.step import State, feeds_gates
+from lstm_jax.cell.params import Params, check_params
+from lstm_jax.cell.step import State, check_features, check_state, state_dtype
+from lstm_jax.cell.step import initial_state as blank_state
 from lstm_jax.cell.variants import Variant, resolve
-from lstm_jax.unroll.backends import backend_named
+from lstm_jax.unroll.backends import backend_named, widened
 from lstm_jax.unroll.lengths import check_lengths, clean, starts, valid_steps
 
 
@@ -62,7 +63,10 @@ def unroll(
     if not time_major:
         xs, resets = jnp.swapaxes(xs, 0, 1), resets if resets is None else jnp.swapaxes(jnp.asarray(resets), 0, 1)
     steps, batch = xs.shape[:2]
-    state = _check_state(variant, params, initial_state, batch, hidden, xs)
+    if initial_state is None:
+        state = _blank(variant, params, xs, hidden)
+    else:
+        state = check_state(variant, params, initial_state, (batch,), hidden, "initial_state")
     valid = None if lengths is None else valid_steps(check_lengths(lengths, steps, batch), steps)
     start = None if resets is None else starts(_check_resets(resets, steps, batch), valid, reverse)
     params, xs, state, valid, start = _equally_varying((params, clean(xs, valid), state, valid, start))
@@ -77,29 +81,26 @@ def unroll(
     return (ys if time_major else jnp.swapaxes(ys, 0, 1)), state
 
 
-def state_dtype(params: Params) -> jnp.dtype:
-    """The accumulation type: float32 for 16-bit weights, otherwise the weights' own."""
-    return jnp.promote_types(params.W.dtype, jnp.float32)
-
-
 def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State, valid, start):
     """Whole chunks under ``jax.checkpoint`` in an outer scan, the remainder as one shorter chunk."""
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"remat_chunk must be an integer >= 1 or None, got {chunk!r}")
     steps = xs.shape[0]
     whole = steps - steps % chunk
-    body = jax.checkpoint(run)
+    wide, narrow = widened(params, state.c.dtype)
+    body = jax.checkpoint(lambda *now: run(narrow(wide), *now))
     sequence = (xs, valid, start)
 
     def piece(a: int, b: int):
         return jax.tree.map(lambda array: array[a:b], sequence)
 
     def one(state: State, now):
-        ys, state = body(params, now[0], state, *now[1:])
+        ys, state = body(now[0], state, *now[1:])
         return state, ys
 
     def many(state: State):
-        chunks = jax.tree.map(lambda array: array.reshape(-1, chunk, *array.shape[1:]), piece(0, whole))
+        count = whole // chunk
+        chunks = jax.tree.map(lambda array: array.reshape(count, chunk, *array.shape[1:]), piece(0, whole))
         state, ys = lax.scan(one, state, chunks, reverse=reverse)
         return state, ys.reshape(whole, *ys.shape[2:])
 
@@ -111,71 +112,21 @@ def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State,
     return jnp.concatenate(outputs[::-1] if reverse else outputs), state
 
 
-def _check_inputs(variant: Variant, params: Params, xs: jax.Array) -> tuple[int, jax.Array]:
+def _check_inputs(variant: Variant, params: Params, xs: jax.typing.ArrayLike) -> tuple[int, jax.Array]:
     """Hidden size and inputs, or an error that names what does not fit."""
-    if not isinstance(params, Params):
-        raise TypeError(
-            f"params must be lstm_jax.Params (from init_params or pack_gates), got {type(params).__name__}"
-        )
-    if params.W.ndim != 3 or params.R.ndim != 3:
-        raise ValueError(
-            f"params.W must be (I, G, n) and params.R (H, G, n), got {params.W.shape} and {params.R.shape}; "
-            "run a trial axis with jax.vmap"
-        )
-    inputs, hidden = params.W.shape[0], params.R.shape[0]
-    _check_params(variant, params, inputs, hidden)
+    inputs, hidden = check_params(variant, params)
+    if params.W.ndim != 3:
+        raise ValueError(f"params.W must be (I, G, n), got {params.W.shape}: run a trial axis with jax.vmap")
     xs = jnp.asarray(xs)
     if xs.ndim != 3:
         raise ValueError(f"xs must have 3 axes, time, batch and features, got shape {xs.shape}")
-    if not jnp.issubdtype(xs.dtype, jnp.floating):
-        raise TypeError(f"xs must be floating, got {xs.dtype}: one-hot encode or cast integer inputs first")
-    if xs.shape[-1] != inputs:
-        raise ValueError(f"xs has {xs.shape[-1]} features, the weights W {params.W.shape} expect {inputs}")
-    return hidden, xs
+    return hidden, check_features("xs", xs, inputs)
 
 
-def _check_params(variant: Variant, params: Params, inputs: int, hidden: int) -> None:
-    rows, n = len(variant.rows), variant.blocks(hidden)
-    gates, targets = len(variant.learned_gates), len(variant.recurrent_targets)
-    expected = Params(
-        W=(inputs, rows, n),
-        R=(hidden, rows, n),
-        b=(rows, n),
-        p=(len(variant.peephole_gates), hidden) if variant.peephole_gates else None,
-        Q=(gates, n, targets, n) if feeds_gates(variant) else None,
-    )
-    for name, got, want in zip(Params._fields, params, expected, strict=True):
-        shape = None if got is None else got.shape
-        if shape != want:
-            raise ValueError(
-                f"params.{name} has shape {shape}, variant {variant.name} with I={inputs}, H={hidden} has {want} "
-                f"(rows {'-'.join(variant.rows)}): were these weights made for another variant?"
-            )
-
-
-def _check_state(
-    variant: Variant, params: Params, state: State | None, batch: int, hidden: int, xs: jax.Array
-) -> State:
-    """The state to start from: blank, or the given one if it fits in shape, type and order."""
-    dtype = state_dtype(params)
-    gates = (batch, len(variant.learned_gates), variant.blocks(hidden)) if feeds_gates(variant) else None
-    expected = State(c=(batch, hidden), y=(batch, hidden), gates=gates)
-    if state is None:
-        return State(*(None if s is None else jnp.zeros_like(xs, dtype=dtype, shape=s) for s in expected))
-    if not isinstance(state, State):
-        raise TypeError(f"initial_state must be lstm_jax.State(c=..., y=...), got {type(state).__name__}")
-    for name, got, want in zip(State._fields, state, expected, strict=True):
-        if (got is None) != (want is None):
-            raise ValueError(f"initial_state.{name} is {got}, variant {variant.name} expects shape {want}")
-        if got is None:
-            continue
-        if tuple(got.shape) != want:
-            raise ValueError(f"initial_state.{name} has shape {tuple(got.shape)}, expected {want}")
-        if got.dtype != dtype:
-            raise ValueError(
-                f"initial_state.{name} is {got.dtype}, the state of {params.W.dtype} weights is {dtype}: cast it"
-            )
-    return State(*(None if s is None else jnp.asarray(s) for s in state))
+def _blank(variant: Variant, params: Params, xs: jax.Array, hidden: int) -> State:
+    """The state to start from where none is given, on the devices that xs is on."""
+    shapes = jax.eval_shape(lambda: blank_state(variant, (xs.shape[1],), hidden, state_dtype(params)))
+    return jax.tree.map(lambda like: jnp.zeros_like(xs, dtype=like.dtype, shape=like.shape), shapes)
 
 
 def _check_resets(resets: jax.typing.ArrayLike, steps: int, batch: int) -> jax.Array:

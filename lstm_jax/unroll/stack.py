@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.params import Params, init_params
 from lstm_jax.cell.step import State
-from lstm_jax.cell.variants import Variant, resolve
+from lstm_jax.cell.variants import Variant, positive, resolve
 from lstm_jax.unroll.sequence import unroll
 
 Stack = tuple[tuple[Params, ...], ...]
@@ -35,8 +35,7 @@ def init_stack(
         ValueError: ``num_layers`` below 1, and whatever ``init_params`` refuses.
     """
     variant = resolve(variant)
-    if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
-        raise ValueError(f"num_layers must be an integer >= 1, got {num_layers!r}")
+    num_layers, hidden_size = positive("num_layers", num_layers), positive("hidden_size", hidden_size)
     directions = 2 if bidirectional else 1
     layers = []
     for layer in range(num_layers):

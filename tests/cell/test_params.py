@@ -119,3 +119,10 @@ def test_schemes_and_single_weights_can_be_set():
 def test_bfloat16_weights_are_float32_draws_rounded():
     whole, half = (lj.init_params(jax.random.key(0), "V", 3, 4, dtype=d) for d in (jnp.float32, jnp.bfloat16))
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.astype(jnp.bfloat16), b), whole, half)
+
+
+def test_the_forget_bias_can_differ_between_trials_of_one_program():
+    keys, biases = jax.random.split(jax.random.key(0), 3), jnp.array([0.0, 1.0, 2.0])
+    params = jax.vmap(lambda key, bias: lj.init_params(key, "V", 3, 4, forget_bias=bias))(keys, biases)
+    np.testing.assert_array_equal(lj.gate_view("V", params)["b_f"], np.repeat(biases[:, None], 4, axis=1))
+    assert float(lj.gate_view("V", lj.init_params(keys[0], "V", 3, 4, forget_bias=np.float32(3)))["b_f"][0]) == 3

@@ -230,19 +230,29 @@ def test_smallest_sizes_agree_between_backends(shape):
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-@backends
-def test_16_bit_weights_keep_a_float32_state_and_follow_the_float32_run(dtype, backend):
-    whole = lj.init_params(jax.random.key(0), "V", 8, 16)
+@pytest.mark.parametrize(("backend", "chunk"), [("scan", None), ("fused", None), ("fused", 8), ("scan", 100)])
+def test_16_bit_weights_keep_float32_states_and_sums(dtype, backend, chunk):
+    """Over 300 steps, sums kept in 16 bits would lose some 5 %; rounded operands cost well under 1 %."""
+    whole = lj.init_params(jax.random.key(0), "V", 8, 16, initializers="pytorch")
     half = jax.tree.map(lambda a: a.astype(dtype), whole)
-    xs = jax.random.normal(jax.random.key(1), (12, 3, 8))
+    xs = jax.random.normal(jax.random.key(1), (300, 4, 8))
 
     def gradient(params):
-        return jax.value_and_grad(lambda p: (lj.unroll("V", p, xs, backend=backend)[0] ** 2).mean())(params)
+        return jax.grad(lambda p: (lj.unroll("V", p, xs, backend=backend, remat_chunk=chunk)[0] ** 2).mean())(params)
 
     ys, state = lj.unroll("V", half, xs, backend=backend)
     assert ys.dtype == state.c.dtype == jnp.float32
-    (_, exact), (_, rounded) = gradient(whole), gradient(half)
-    for a, b in zip(exact, rounded, strict=True):
+    for a, b in zip(gradient(whole), gradient(half), strict=True):
         if a is not None:
             assert b.dtype == dtype
-            assert float(jnp.linalg.norm(a - b.astype(jnp.float32)) / jnp.linalg.norm(a)) < 2e-2
+            assert float(jnp.linalg.norm(a - b.astype(jnp.float32)) / jnp.linalg.norm(a)) < 1.5e-2
+
+
+def test_a_second_call_outside_jit_compiles_nothing(caplog):
+    params = lj.init_params(jax.random.key(0), "V", I, H)
+    xs = jax.random.normal(jax.random.key(1), (T, B, I))
+    gradient = jax.grad(lambda p: (lj.unroll("V", p, xs, LENGTHS)[0] ** 2).sum())
+    gradient(params)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        gradient(params)
+    assert [record for record in caplog.records if "ompil" in record.getMessage()] == []

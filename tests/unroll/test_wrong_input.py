@@ -22,7 +22,11 @@ BLANK = lj.initial_state("V", (B,), H)
     ("change", "error", "message"),
     [
         ({"xs": XS[0]}, ValueError, "3 axes, time, batch and features, got shape (2, 3)"),
-        ({"xs": jnp.zeros((T, B, 7))}, ValueError, "xs has 7 features, the weights W (3, 4, 4) expect 3"),
+        (
+            {"xs": jnp.zeros((T, B, 7))},
+            ValueError,
+            "xs with shape (5, 2, 7) does not end in the I = 3 features of the weights",
+        ),
         ({"xs": jnp.zeros((T, B, I), int)}, TypeError, "xs must be floating, got int32"),
         ({"lengths": [5.0, 2.0]}, TypeError, "lengths must be integers, got float"),
         ({"lengths": [5, -1]}, ValueError, "lengths[1] = -1 is outside 0..T, T = 5"),
@@ -39,7 +43,7 @@ BLANK = lj.initial_state("V", (B,), H)
             "initial_state.y has shape (2, 9), expected (2, 4)",
         ),
         ({"initial_state": BLANK._replace(c=BLANK.c.astype(jnp.bfloat16))}, ValueError, "initial_state.c is bfloat16"),
-        ({"initial_state": BLANK._replace(gates=jnp.zeros((B, 3, H)))}, ValueError, "initial_state.gates is"),
+        ({"initial_state": BLANK._replace(gates=jnp.zeros((B, 3, H)))}, ValueError, "initial_state.gates is given"),
         ({"initial_state": (BLANK.c, BLANK.y)}, TypeError, "must be lstm_jax.State(c=..., y=...), got tuple"),
         ({"resets": jnp.zeros((T, B))}, TypeError, "resets must be bool, got float32"),
         ({"resets": jnp.zeros((B, T), bool)}, ValueError, "resets has shape (2, 5), expected (T, B) = (5, 2)"),
@@ -120,3 +124,68 @@ def test_pack_gates_names_what_does_not_fit(change, message):
 def test_lengths_under_jit_need_no_values():
     run = jax.jit(lambda lengths: lj.unroll("V", PARAMS, XS, lengths)[0])
     assert run(jnp.array([3, 5])).shape == (T, B, H)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"variant": "NP"}, ValueError, "params.p has shape (3, 4), variant NP with I=3, H=4 has None"),
+        ({"variant": "NIG"}, ValueError, "params.W has shape (3, 4, 4), variant NIG"),
+        ({"x": jnp.zeros((B, I), int)}, TypeError, "x must be floating, got int32"),
+        ({"x": jnp.zeros((B, 2))}, ValueError, "x with shape (2, 2) does not end in the I = 3 features"),
+        ({"x": jnp.zeros((1, I))}, ValueError, "state.c has shape (2, 4), expected (1, 4)"),
+        ({"x": jnp.zeros((T, B, I))}, ValueError, "state.c has shape (2, 4), expected (5, 2, 4)"),
+        ({"state": BLANK._replace(y=BLANK.y.astype(jnp.bfloat16))}, ValueError, "state.y is bfloat16"),
+        ({"state": BLANK._replace(y=jnp.zeros((B, 3)))}, ValueError, "state.y has shape (2, 3), expected (2, 4)"),
+        ({"state": (BLANK.c, BLANK.y)}, TypeError, "state must be lstm_jax.State(c=..., y=...), got tuple"),
+    ],
+)
+def test_a_single_step_names_what_does_not_fit(change, error, message):
+    arguments = {"variant": "V", "params": PARAMS, "state": BLANK, "x": XS[0], **change}
+    with pytest.raises(error, match=re.escape(message)):
+        lj.lstm_step(**arguments)
+
+
+def test_a_cell_with_gate_recurrence_wants_the_gates_of_the_step_before():
+    params = lj.init_params(jax.random.key(0), "FGR", I, H)
+    with pytest.raises(ValueError, match=re.escape("state.gates is missing; variant FGR expects (2, 3, 4)")):
+        lj.lstm_step("FGR", params, BLANK, XS[0])
+
+
+def test_an_unknown_variant_suggests_the_nearest():
+    with pytest.raises(KeyError, match="unknown variant 'NPP'; did you mean 'NP'?"):
+        _ = lj.VARIANTS["NPP"]
+
+
+def test_viewing_weights_of_another_variant_is_refused():
+    with pytest.raises(ValueError, match="were these weights made for another variant"):
+        lj.gate_view("NIG", PARAMS)
+
+
+def test_initial_state_names_what_does_not_fit():
+    with pytest.raises(ValueError, match="hidden_size must be an integer >= 1, got 0"):
+        lj.initial_state("V", (B,), 0)
+    with pytest.raises(TypeError, match="batch_shape must be a tuple"):
+        lj.initial_state("V", 2, H)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"initializers": jnp.zeros}, "initializers must be a scheme's name or a mapping"),
+        ({"initializers": {"R": "orthogonal"}}, "initializers['R'] must be a function"),
+        ({"forget_bias": "chrono"}, "forget_bias must be a number, a rule such as chrono(max_lag), or None"),
+        ({"forget_bias": [1.0, 2.0]}, "forget_bias must be a number"),
+    ],
+)
+def test_initial_values_of_the_wrong_kind_are_refused(change, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        lj.init_params(jax.random.key(0), "V", I, H, **change)
+
+
+@pytest.mark.parametrize("backend", ["scan", "fused"])
+@pytest.mark.parametrize("lengths", [None, []])
+def test_an_empty_batch_gives_empty_outputs(backend, lengths):
+    ys, state = lj.unroll("V", PARAMS, jnp.zeros((T, 0, I)), lengths, backend=backend)
+    assert ys.shape == (T, 0, H)
+    assert state.c.shape == (0, H)
