@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -105,8 +106,7 @@ def run_population(
     start = time.perf_counter()
     problem = load_problem(config.data) if problem is None else problem
     seeds = tuple(range(config.train.seed, config.train.seed + config.train.trials) if seeds is None else seeds)
-    if not seeds:
-        raise ValueError("run_population needs at least one seed, got none")
+    _check_seeds(seeds)
     stacked = stack_hypers(config, len(seeds), hypers)
     loudest = float(stacked.input_noise.max())
     config = replace(config, data=replace(config.data, input_noise=loudest))
@@ -120,6 +120,14 @@ def run_population(
         if on_progress is not None:
             on_progress(curve[-1])
     return _result(program, problem, trials, curve, (seeds, stacked, start))
+
+
+def _check_seeds(seeds: Sequence[int]) -> None:
+    if not seeds:
+        raise ValueError("run_population needs at least one seed, got none")
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**32:
+            raise ValueError(f"run_population: seeds must be whole numbers from 0 to 2**32 - 1, got {seed!r}")
 
 
 def _to_next_evaluation(

@@ -143,6 +143,12 @@ def test_hypers_must_fit_the_seeds(tiny, problem):
         run_population(tiny(), [], problem=problem)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True])
+def test_an_impossible_seed_is_named(tiny, problem, seed):
+    with pytest.raises(ValueError, match=rf"from 0 to 2\*\*32 - 1, got {seed}"):
+        run_population(tiny(), [0, seed], problem=problem)
+
+
 def test_filling_repeats_the_last_row(tiny, problem):
     program = build_program(tiny(), problem.loss)
     assert program.devices == 4
