@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import typing
@@ -11,10 +12,17 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any
 
+import numpy as np
+
 from lstm_jax.cell.initializers import SCHEMES
 from lstm_jax.cell.variants import VARIANTS, nearest
 
-Option = int | float | bool | str
+Option = None | int | float | bool | str
+
+
+class UsageError(ValueError):
+    """A name, key or option that was given and that nothing here has; the command line exits with 2."""
+
 
 CHOICES = MappingProxyType(
     {
@@ -59,7 +67,8 @@ class ModelConfig:
     """Type of the products' operands; parameters, state and sums stay float32."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and impossible sizes."""
+        """Refuse other types, unknown names and impossible sizes."""
+        _check_types(self)
         _known(self, "variant", "gate_init", "initializer", "backend", "precision")
         _at_least(self, 1, "hidden_size", "num_layers", "remat_chunk")
         if not math.isfinite(self.forget_bias):
@@ -88,7 +97,8 @@ class OptimizerConfig:
     """Decoupled decay of weight matrices, times the learning rate; biases and peepholes are not decayed."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and impossible values."""
+        """Refuse other types, unknown names and impossible values."""
+        _check_types(self)
         if self.name not in CHOICES["optimizer"]:
             raise ValueError(f"optimizer {self.name!r} is unknown; {nearest(self.name, CHOICES['optimizer'])}")
         _known(self, "schedule")
@@ -119,7 +129,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Sort the options, so that equal settings are equal records."""
         pairs = self.options.items() if isinstance(self.options, Mapping) else self.options
-        object.__setattr__(self, "options", tuple(sorted((str(name), value) for name, value in pairs)))
+        named = sorted(((str(name), value) for name, value in pairs), key=lambda pair: pair[0])
+        object.__setattr__(self, "options", tuple(named))
+        _check_types(self)
         names = [name for name, _ in self.options]
         if len(set(names)) < len(names):
             raise ValueError(f"DataConfig: each option is given once, got {names}")
@@ -155,7 +167,8 @@ class TrainConfig:
     """Trials on one device: vmap (side by side), map (one after another), auto (map on CPU)."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and impossible counts."""
+        """Refuse other types, unknown names and impossible counts."""
+        _check_types(self)
         _known(self, "nan_policy", "parallel", "placement")
         _at_least(self, 1, "trials", "steps", "log_every", "eval_every", "patience", "checkpoint_every", "keep")
         _at_least(self, 0, "seed")
@@ -176,6 +189,12 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse anything but the four records."""
+        for name, kind in _hints(Config).items():
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"Config: {name} must be a {kind.__name__}, got {getattr(self, name)!r}")
 
 
 def to_json(config: Config) -> str:
@@ -199,13 +218,31 @@ def from_json(text: str) -> Config:
     return _record(Config, tree, "config")
 
 
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _check_types(record: Any) -> None:
+    """The same check for records built in Python as for those read from JSON; numpy scalars become numbers."""
+    kind: Any = type(record)
+    for name, hint in _hints(kind).items():
+        value = getattr(record, name)
+        where = f"{kind.__name__}: {name}"
+        if typing.get_origin(hint) is tuple:
+            checked: Any = tuple((option, _option(choice, f"{where}.{option}")) for option, choice in value)
+        else:
+            checked = _value(hint, value, where)
+        object.__setattr__(record, name, checked)
+
+
 def _record(kind: type, tree: Any, where: str) -> Any:
     if not isinstance(tree, dict):
         raise TypeError(f"{where} must be a JSON object, got {type(tree).__name__}: {tree!r}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     for key in tree:
         if key not in hints:
-            raise ValueError(f"{where} has an unknown key {key!r}; {nearest(key, hints)}")
+            raise UsageError(f"{where} has an unknown key {key!r}; {nearest(key, hints)}")
     return kind(**{key: _value(hints[key], value, f"{where}.{key}") for key, value in tree.items()})
 
 
@@ -215,6 +252,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if typing.get_origin(hint) is tuple:
         return tuple(_record_options(value, where).items())
     kinds = hint.__args__ if isinstance(hint, UnionType) else (hint,)
+    value = _plain(value)
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) not in kinds:
@@ -226,10 +264,18 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 def _record_options(value: Any, where: str) -> dict[str, Option]:
     if not isinstance(value, dict):
         raise TypeError(f"{where} must be a JSON object of names and values, got {value!r}")
-    for name, option in value.items():
-        if not isinstance(option, int | float | bool | str):
-            raise TypeError(f"{where}.{name} must be a number, a truth value or a string, got {option!r}")
+    return {name: _option(option, f"{where}.{name}") for name, option in value.items()}
+
+
+def _option(value: Any, where: str) -> Option:
+    value = _plain(value)
+    if not isinstance(value, Option):
+        raise TypeError(f"{where} must be a number, a truth value, a string or null, got {value!r}")
     return value
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _known(record: Any, *names: str) -> None:

@@ -6,7 +6,7 @@ A batch is a function of (seed, step) and nothing else, so a resumed run needs n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ import numpy as np
 from lstm_jax.cell.variants import nearest
 from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.train.config import DataConfig
+from lstm_jax.train.config import DataConfig, UsageError
 from lstm_jax.train.objective import METRICS
 
 PARAMETERS, DATA, NOISE, VALIDATION, TEST = range(5)
@@ -122,7 +122,7 @@ def load_problem(config: DataConfig) -> Problem:
     """The problem that ``config`` names: a task in ``TASKS``, or a data set in ``DATASETS``.
 
     Raises:
-        ValueError: an unknown name, an unknown option, an empty split.
+        UsageError: an unknown name, an unknown or impossible option; ValueError: an empty split.
     """
     if config.name in TASKS:
         return _task_problem(config)
@@ -130,23 +130,36 @@ def load_problem(config: DataConfig) -> Problem:
 
     if config.name in DATASETS:
         return _dataset_problem(config)
-    raise ValueError(f"no task or data set is called {config.name!r}; {nearest(config.name, [*TASKS, *DATASETS])}")
+    raise UsageError(f"no task or data set is called {config.name!r}; {nearest(config.name, [*TASKS, *DATASETS])}")
 
 
 def _task_problem(config: DataConfig) -> Problem:
-    try:
-        task = TASKS[config.name](**dict(config.options))
-    except TypeError as error:
-        raise ValueError(f"task {config.name!r} with options {dict(config.options)}: {error}") from error
+    task = _task(config)
     drawn = (_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size) for purpose in (VALIDATION, TEST))
     held_out = evaluation_sets(config, *(_by_example(batch) for batch in drawn))
     return _problem(task, TaskSource(task, config.batch_size), held_out, held_out[0].inputs.shape[1])
+
+
+def _task(config: DataConfig) -> Any:
+    kind, options = TASKS[config.name], dict(config.options)
+    known = [option.name for option in fields(kind)]
+    for option in options:
+        if option not in known:
+            raise UsageError(f"task {config.name!r} has no option {option!r}; {nearest(option, known)}")
+    try:
+        return kind(**options)
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error
 
 
 def _dataset_problem(config: DataConfig) -> Problem:
     from lstm_jax.datasets import DATASETS, load, take
 
     options: dict[str, Any] = dict(config.options)
+    try:
+        DATASETS[config.name].options(**options)
+    except TypeError as error:
+        raise UsageError(str(error)) from error
     splits = {split: load(config.name, split, **options) for split in ("train", "validation", "test")}
     for split, sequences in splits.items():
         if len(sequences.lengths) == 0:

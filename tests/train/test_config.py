@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from lstm_jax.train.config import (
 
 positive = st.integers(1, 10**9)
 real = st.floats(0, 1e12)
-option = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+option = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 
 
 def names(setting):
@@ -131,3 +132,36 @@ def test_json_holds_every_field():
         field.name: {inner.name for inner in dataclasses.fields(getattr(Config(), field.name))}
         for field in dataclasses.fields(Config)
     }
+
+
+@pytest.mark.parametrize(
+    ("record", "changes", "words"),
+    [
+        (ModelConfig, {"hidden_size": 3.5}, ["ModelConfig: hidden_size must be int", "3.5"]),
+        (ModelConfig, {"hidden_size": "3"}, ["hidden_size must be int, got str: '3'"]),
+        (ModelConfig, {"bidirectional": 1}, ["bidirectional must be bool"]),
+        (ModelConfig, {"variant": None}, ["variant must be str"]),
+        (OptimizerConfig, {"learning_rate": "0.1"}, ["learning_rate must be float"]),
+        (DataConfig, {"options": {"length": [1]}}, ["options.length", "[1]"]),
+        (TrainConfig, {"steps": True}, ["steps must be int, got bool: True"]),
+        (TrainConfig, {"patience": 1.0}, ["patience must be int or null"]),
+        (Config, {"model": "V"}, ["Config: model must be a ModelConfig", "'V'"]),
+    ],
+)
+def test_another_type_is_named_in_python_as_in_json(record, changes, words):
+    with pytest.raises(TypeError) as caught:
+        record(**changes)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_numpy_scalars_and_whole_numbers_become_plain_numbers():
+    config = Config(
+        ModelConfig(hidden_size=np.int64(3), bidirectional=np.bool_(True)),
+        OptimizerConfig(learning_rate=np.float32(0.25), clip_norm=1),
+        DataConfig(options={"length": np.int32(7), "order": None, "share": np.float64(0.5)}),
+    )
+    assert from_json(to_json(config)) == config
+    plain = (config.model.hidden_size, config.model.bidirectional, config.optimizer.learning_rate)
+    assert [type(value) for value in plain] == [int, bool, float]
+    assert type(config.optimizer.clip_norm) is float, "equal settings have equal texts, hence equal cells of a study"
+    assert [type(value) for _, value in config.data.options] == [int, type(None), float]

@@ -95,7 +95,7 @@ def test_an_unknown_name_suggests_the_nearest():
 
 
 def test_an_unknown_option_is_named():
-    with pytest.raises(ValueError, match="lenght"):
+    with pytest.raises(ValueError, match="'adding' has no option 'lenght'; did you mean 'length'"):
         load_problem(DataConfig("adding", {"lenght": 3}))
 
 
