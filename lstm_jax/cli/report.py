@@ -32,12 +32,13 @@ def run(arguments: list[str]) -> int:
     from lstm_jax.analysis.report import embed, readme_section, write_report
     from lstm_jax.cli.console import print_comparison
     from lstm_jax.studies.collect import find_results, read_rows
+    from lstm_jax.train.records import write_atomically
 
     rows = read_rows(find_results(options.folder))
     written = [*write_report(options.folder, options.out, options.reference), *options.readme]
     for readme in options.readme:
         section = readme_section(options.folder, options.reference)
-        readme.write_text(embed(readme.read_text(), options.name, section))
+        write_atomically(readme, embed(readme.read_text(), options.name, section).encode())
     print_comparison(rows, options.reference)
     print(f"wrote {', '.join(map(str, written))}")
     return DONE

@@ -109,11 +109,11 @@ def conduct(study: Study, out: Path, overwrite: bool = False) -> list[Row]:
 
 def _write_manifest(out: Path, study: Study, record: dict[str, object], keep: bool) -> None:
     """The circumstances of the run that ended now; of a continued study, those of the earlier runs too."""
-    from lstm_jax.studies.collect import write_atomically
+    from lstm_jax.train.records import write_json
 
     path = out / MANIFEST
     before = json.loads(path.read_text()) if keep and path.is_file() else {}
     earlier = [*before.pop("earlier", []), before] if before else []
     seeds = sorted({cell.config.train.seed + n for cell in study.cells() for n in range(study.seeds)})
     content = {"study": study.name, "seeds": seeds, "command": sys.argv, **record, "earlier": earlier}
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_json(path, content)

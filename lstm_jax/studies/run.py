@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from lstm_jax.studies.collect import Row, load_cell, save_cell, write_atomically, write_rows
+from lstm_jax.studies.collect import Row, load_cell, save_cell, write_rows
 from lstm_jax.studies.plan import Cell, Study
+from lstm_jax.train.records import write_atomically
 
 Share = Callable[[float], None]
 Train = Callable[[Cell, Share], list[Row]]

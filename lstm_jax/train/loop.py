@@ -77,21 +77,22 @@ def train(
     seeds = list(range(config.train.seed, config.train.seed + config.train.trials))
     with Interrupt() as interrupt:
         # -- the folder, the data, the program
-        records.open_run(path, config, resume=resume, overwrite=overwrite)
-        if (path / SUMMARY).is_file():
+        records.check_run(path, config, resume=resume, overwrite=overwrite)
+        if resume and (path / SUMMARY).is_file():
             return Summary(**json.loads((path / SUMMARY).read_text()))
         problem = load_problem(config.data)
         program = build_program(config, problem.loss)
         problem = program.place(problem)
 
-        # -- the start: new, or where the newest intact checkpoint stands
+        # -- the start: new, or where the newest intact checkpoint stands; what was wrong so far has left no trace
         trials = begin(program, problem, seeds, stack_hypers(config, len(seeds), None))
+        records.start_run(path, config, resume=resume)
         found = load_checkpoint(path / CHECKPOINTS, to_host(trials, len(seeds)), records.warn)
         step, trials = (0, trials) if found is None else (found[0], restore(program, found[1], len(seeds)))
         saved = None if found is None else step
-        manifest = Manifest(path / MANIFEST, seeds, step)
 
         with (
+            Manifest(path / MANIFEST, seeds, step) as manifest,
             Reporter(last, step, config.data.batch_size * len(seeds), progress) as reporter,
             MetricsFile(path / records.METRICS, columns(problem.loss), step) as file,
         ):
@@ -160,9 +161,9 @@ def table(training: Metrics, validation: Metrics | None) -> dict[str, np.ndarray
 
 def describe(problem: Problem, rows: dict[str, np.ndarray], running: np.ndarray) -> str:
     """Means over the running trials, for a line of progress."""
-    shown = {f"train_{loss_name(problem.loss)}": "train", f"validation_{problem.metric}": "validation"}
-    values = {label: rows[name][: len(running)][running] for name, label in shown.items() if name in rows}
-    return f"{problem.metric}  " + "  ".join(f"{label} {np.mean(value):.4g}" for label, value in values.items())
+    shown = (f"train_{loss_name(problem.loss)}", f"validation_{problem.metric}")
+    means = {name: np.mean(rows[name][: len(running)][running]) for name in shown if name in rows}
+    return "  ".join(f"{name.replace('_', ' ')} {mean:.4g}" for name, mean in means.items())
 
 
 def summarise(problem: Problem, trials: Trials, seeds: list[int], tested: Metrics | None, exit_code: int) -> Summary:

@@ -21,8 +21,8 @@ CONFIG, METRICS, MANIFEST, SUMMARY = "config.json", "metrics.csv", "manifest.jso
 CHECKPOINTS = "checkpoints"
 
 
-def open_run(path: Path, config: Config, *, resume: bool, overwrite: bool) -> None:
-    """Make ``path`` the folder of the run ``config``.
+def check_run(path: Path, config: Config, *, resume: bool, overwrite: bool) -> None:
+    """Refuse what ``start_run`` must not touch; nothing is written.
 
     Raises:
         FileExistsError: the folder is not empty and neither ``resume`` nor ``overwrite`` was asked for, or what lies
@@ -42,12 +42,17 @@ def open_run(path: Path, config: Config, *, resume: bool, overwrite: bool) -> No
         raise FileExistsError(f"{path} is not empty and holds no run ({CONFIG} is missing): name another folder")
     if occupied and resume:
         _same_config(path / CONFIG, config)
+
+
+def start_run(path: Path, config: Config, *, resume: bool) -> None:
+    """Make ``path``, which ``check_run`` let pass, the folder of the run ``config``; ``resume`` keeps a run there."""
+    if resume and (path / CONFIG).is_file():
         return
     path.mkdir(parents=True, exist_ok=True)
     for name in (METRICS, MANIFEST, SUMMARY, CONFIG):
         (path / name).unlink(missing_ok=True)
     shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
-    write_whole(path / CONFIG, to_json(config))
+    write_atomically(path / CONFIG, to_json(config).encode())
 
 
 def _same_config(path: Path, config: Config) -> None:
@@ -67,21 +72,24 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file at once: a reader sees the old text or the new one."""
-    draft = path.with_name(path.name + ".unfinished")
-    draft.write_text(text)
-    os.replace(draft, path)
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader, or a crash, sees the old content or the new one, never a part."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(partial, path)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """JSON, indented; not-a-number is refused, say None."""
-    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
 @dataclass
 class Manifest:
-    """The circumstances of a run, written at its start and again at its end."""
+    """The circumstances of a run, written at its start and again at its end, whatever ends it."""
 
     path: Path
     seeds: Sequence[int]
@@ -94,13 +102,22 @@ class Manifest:
         self._sittings = before.get("sittings", [])
         self._now: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": sys.argv,
             "from_step": self.resumed_at or 0,
             **describe_machine(),
         }
         self.write("running")
 
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Say how the run ended, where it did not end by itself."""
+        if kind is not None:
+            self.write("diverged" if issubclass(kind, FloatingPointError) else "failed")
+
     def write(self, status: str) -> None:
-        """``status``: running, done, interrupted, diverged."""
+        """``status``: running, done, interrupted, diverged, failed."""
         self._now |= {"wall_seconds": round(time.perf_counter() - self._clock, 3)}
         sittings = [*self._sittings, self._now]
         write_json(self.path, {"status": status, "seeds": list(self.seeds), "sittings": sittings})
@@ -117,7 +134,8 @@ class MetricsFile:
         """Open ``path`` for rows after ``last_step``; later rows, and a torn last line, are dropped."""
         self.columns = ("step", "seed", *columns)
         kept = [row for row in _rows(path) if len(row) == len(self.columns) and int(row[0]) <= last_step]
-        write_whole(path, "".join(",".join(row) + "\n" for row in [list(self.columns), *kept]))
+        lines = [",".join(row) + "\n" for row in [list(self.columns), *kept]]
+        write_atomically(path, "".join(lines).encode())
         self._file: TextIO = path.open("a")
 
     def __enter__(self) -> MetricsFile:

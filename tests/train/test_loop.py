@@ -1,18 +1,20 @@
 """A run on disk: killed, interrupted or damaged, it ends with the bytes of the run that never stopped."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lstm_jax.train.checkpoint import checkpoint_steps, load_checkpoint
 from lstm_jax.train.config import from_json, to_json
-from lstm_jax.train.loop import next_stop, train
+from lstm_jax.train.loop import describe, next_stop, train
 from lstm_jax.train.parallel import build_program
 from lstm_jax.train.population import run_population, stack_hypers
 from lstm_jax.train.program import begin, to_host
@@ -189,6 +191,50 @@ def test_a_run_whose_trials_all_diverge_says_so(tmp_path, tiny):
     summary = train(config, tmp_path / "run", progress=False)
     assert summary.exit_code == 3 and summary.diverged == [True]
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "diverged"
+
+
+def test_a_run_that_raises_at_a_divergence_is_recorded_as_diverged(tmp_path, tiny):
+    config = tiny(learning_rate=1e38, clip_norm=None, steps=400, eval_every=400, log_every=400, nan_policy="raise")
+    with pytest.raises(FloatingPointError, match="seed 0"):
+        train(config, tmp_path / "run", progress=False)
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "diverged"
+
+
+@pytest.mark.parametrize("changes", [{"name": "ading"}, {"options": {"lenght": 4}}])
+def test_a_typo_leaves_no_trace_so_the_corrected_command_runs(tmp_path, tiny, changes):
+    wrong = dataclasses.replace(tiny(), data=dataclasses.replace(tiny().data, **changes))
+    with pytest.raises(ValueError, match="did you mean"):
+        train(wrong, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_typo_under_overwrite_keeps_the_run(tmp_path, uninterrupted, tiny):
+    import shutil
+
+    path = tmp_path / "run"
+    shutil.copytree(uninterrupted[0], path)
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    wrong = dataclasses.replace(tiny(), data=dataclasses.replace(tiny().data, name="ading"))
+    with pytest.raises(ValueError, match="did you mean 'adding'"):
+        train(wrong, path, overwrite=True, progress=False)
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+
+
+def test_overwrite_runs_a_finished_run_again(tmp_path, uninterrupted, finite):
+    import shutil
+
+    path = tmp_path / "run"
+    shutil.copytree(uninterrupted[0], path)
+    (path / "summary.json").write_text("{}")
+    assert train(finite, path, overwrite=True, progress=False) == uninterrupted[1]
+
+
+def test_each_number_of_a_progress_line_is_named():
+    problem = SimpleNamespace(loss="softmax", metric="accuracy")
+    rows = {"train_nll": np.array([2.0, 4.0, 9.0]), "validation_accuracy": np.array([0.25, 0.75, 1.0])}
+    running = np.array([True, True])
+    assert describe(problem, rows, running) == "train nll 3  validation accuracy 0.5"
+    assert describe(problem, {"train_nll": rows["train_nll"]}, running) == "train nll 3"
 
 
 def test_chunks_end_at_rows_evaluations_checkpoints_and_the_end(tiny):

@@ -5,7 +5,17 @@ import json
 
 import pytest
 
-from lstm_jax.train.records import Manifest, MetricsFile, open_run
+from lstm_jax.train.records import Manifest, MetricsFile, check_run, start_run
+
+
+def open_run(path, config, *, resume, overwrite):
+    check_run(path, config, resume=resume, overwrite=overwrite)
+    start_run(path, config, resume=resume)
+
+
+def test_a_refused_or_checked_folder_is_untouched(tmp_path, tiny):
+    check_run(tmp_path / "run", tiny(), resume=False, overwrite=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path, tiny):
@@ -80,3 +90,11 @@ def test_the_manifest_tells_the_circumstances_of_every_sitting(tmp_path):
     assert all(wanted <= sitting.keys() for sitting in content["sittings"])
     assert {"jax", "jaxlib", "numpy", "optax"} <= content["sittings"][0]["versions"].keys()
     assert dataclasses.is_dataclass(Manifest)
+
+
+@pytest.mark.parametrize(("error", "status"), [(FloatingPointError, "diverged"), (OSError, "failed")])
+def test_the_manifest_of_a_run_that_an_error_ended_is_not_left_running(tmp_path, error, status):
+    with pytest.raises(error), Manifest(tmp_path / "manifest.json", [0]):
+        assert json.loads((tmp_path / "manifest.json").read_text())["status"] == "running"
+        raise error
+    assert json.loads((tmp_path / "manifest.json").read_text())["status"] == status
