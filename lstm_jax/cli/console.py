@@ -139,6 +139,9 @@ class StudyWatch:
             self.out.print(
                 f"{progress.reused} of {progress.total} cells were finished before; continuing", highlight=False
             )
+        for origin, count in progress.foreign.items():
+            cells = "1 cell comes" if count == 1 else f"{count} cells come"
+            self.out.print(f"{cells} from {origin}; --overwrite runs all cells again", highlight=False, markup=False)
 
     def _finish(self, progress: Progress) -> None:
         assert self.last is not None and self.last.cell is not None

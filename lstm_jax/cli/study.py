@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import tyro
 
 from lstm_jax.cli.dispatch import DONE
 from lstm_jax.studies.plan import Study
-from lstm_jax.train.config import Config, DataConfig
+from lstm_jax.train.config import Config, DataConfig, UsageError
 
 if TYPE_CHECKING:
     from lstm_jax.studies.collect import Row
@@ -40,7 +41,7 @@ class Options:
     out: Path = Path("results/study")
     """Folder of results.csv, table.md, figure.png, config.json and manifest.json; finished cells there are kept."""
     overwrite: bool = False
-    """Run finished cells again."""
+    """Run finished cells again, and replace another study in the folder."""
     dry_run: bool = False
     """Print the study as JSON, run nothing."""
 
@@ -58,14 +59,21 @@ def run(arguments: list[str]) -> int:
 
 def _study(options: Options) -> Study:
     if options.plan is not None:
-        return Study.from_json(options.plan.read_text())
+        return _planned(options.plan)
     from dataclasses import replace
 
     named = {task: replace(options.config.data, name=task) for task in options.tasks}
     if len(named) > 1 and options.config.data.options:
-        raise ValueError("--data.options belong to one task; give several tasks their options in a --plan")
+        raise UsageError("--data.options belong to one task; give several tasks their options in a --plan")
     tasks = tuple((task, replace(options.config, data=_data(data))) for task, data in named.items())
     return Study(options.out.name or "study", tasks, options.variants, options.seeds, options.reference)
+
+
+def _planned(path: Path) -> Study:
+    try:
+        return Study.from_json(path.read_text())
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def _data(data: DataConfig) -> DataConfig:
@@ -75,7 +83,7 @@ def _data(data: DataConfig) -> DataConfig:
     from lstm_jax.tasks import TASKS
 
     if data.name not in TASKS and data.name not in DATASETS:
-        raise ValueError(f"unknown task {data.name!r}; {nearest(data.name, [*TASKS, *DATASETS])}")
+        raise UsageError(f"unknown task {data.name!r}; {nearest(data.name, [*TASKS, *DATASETS])}")
     return data
 
 
@@ -98,7 +106,7 @@ def conduct(study: Study, out: Path, overwrite: bool = False) -> list[Row]:
         rows = run_study(study, out, watch=watch, overwrite=overwrite)
     ran = watch.finished_here
     wall = time.monotonic() - begun
-    if ran:
+    if ran or not (out / MANIFEST).is_file():
         record = {"started": started.isoformat(timespec="seconds"), "wall_seconds": round(wall, 1), "cells": ran}
         _write_manifest(out, study, {**record, **machine}, keep=len(ran) < len(study.cells()))
     table, figure = write_report(out, reference=study.reference)
@@ -109,11 +117,13 @@ def conduct(study: Study, out: Path, overwrite: bool = False) -> list[Row]:
 
 def _write_manifest(out: Path, study: Study, record: dict[str, object], keep: bool) -> None:
     """The circumstances of the run that ended now; of a continued study, those of the earlier runs too."""
+    from lstm_jax.studies.run import finished_cells, origin
     from lstm_jax.train.records import write_json
 
     path = out / MANIFEST
     before = json.loads(path.read_text()) if keep and path.is_file() else {}
     earlier = [*before.pop("earlier", []), before] if before else []
     seeds = sorted({cell.config.train.seed + n for cell in study.cells() for n in range(study.seeds)})
-    content = {"study": study.name, "seeds": seeds, "command": sys.argv, **record, "earlier": earlier}
-    write_json(path, content)
+    origins = Counter(origin(record) for _, record in finished_cells(study, out).values())
+    content = {"study": study.name, "seeds": seeds, "commits": origins, "command": sys.argv, **record}
+    write_json(path, {**content, "earlier": earlier})

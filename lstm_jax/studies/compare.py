@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lstm_jax.cell.variants import nearest
 from lstm_jax.studies.collect import Row
 from lstm_jax.studies.statistics import Difference, Interval, holm, mean_interval, welch
+from lstm_jax.train.config import UsageError
 
 LEVEL = 0.05
 
@@ -50,10 +52,13 @@ def compare(rows: Sequence[Row], reference: str = "V") -> list[Comparison]:
     neither dropped nor drawn again.
 
     Raises:
-        ValueError: for no rows.
+        ValueError: for no rows; UsageError: when no row has the reference.
     """
     if not rows:
         raise ValueError("there is nothing to compare: no rows")
+    variants = {row.variant for row in rows}
+    if reference not in variants:
+        raise UsageError(f"no result is of the reference {reference!r}; {nearest(reference, variants)}")
     tasks = list(dict.fromkeys(row.task for row in rows))
     return [_compare_task([row for row in rows if row.task == task], reference) for task in tasks]
 

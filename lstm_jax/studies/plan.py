@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 
 from lstm_jax.cell.variants import VARIANTS, nearest
-from lstm_jax.train.config import Config, from_json, to_json
+from lstm_jax.train.config import Config, UsageError, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,22 @@ class Study:
         labels = [label for label, _ in self.tasks]
         for what, names in (("task", labels), ("variant", list(self.variants))):
             if not names:
-                raise ValueError(f"study {self.name!r} needs at least one {what}")
+                raise UsageError(f"study {self.name!r} needs at least one {what}")
             if len(set(names)) < len(names):
-                raise ValueError(f"study {self.name!r}: each {what} is given once, got {', '.join(names)}")
+                raise UsageError(f"study {self.name!r}: each {what} is given once, got {', '.join(names)}")
         for variant in self.variants:
             if variant not in VARIANTS:
-                raise ValueError(f"study {self.name!r}: unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
+                raise UsageError(f"study {self.name!r}: unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
         if self.reference not in self.variants:
-            raise ValueError(f"study {self.name!r}: the reference {self.reference!r} is not among its variants")
+            hint = f"is not among its variants; {nearest(self.reference, self.variants)}"
+            raise UsageError(f"study {self.name!r}: the reference {self.reference!r} {hint}")
         for label, variant, _ in self.rates:
             if label not in labels or variant not in VARIANTS:
-                raise ValueError(
+                raise UsageError(
                     f"study {self.name!r}: a learning rate is given for {label} {variant}, not part of it"
                 )
         if self.seeds < 1:
-            raise ValueError(f"study {self.name!r}: seeds must be >= 1, got {self.seeds}")
+            raise UsageError(f"study {self.name!r}: seeds must be >= 1, got {self.seeds}")
 
     def cells(self) -> list[Cell]:
         """All cells, task by task, the reference first in each."""
@@ -105,13 +106,36 @@ class Study:
         try:
             tree = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"the study is not JSON: {error}") from None
+            raise UsageError(f"the study is not JSON: {error}") from None
         known = ("name", "reference", "seeds", "variants", "rates", "tasks")
         if not isinstance(tree, dict) or not isinstance(tree.get("tasks"), dict):
-            raise ValueError(f"a study is a JSON object with the keys {', '.join(known)}")
+            raise UsageError(f"a study is a JSON object with the keys {', '.join(known)}")
         for key in tree:
             if key not in known:
-                raise ValueError(f"the study has an unknown key {key!r}; {nearest(key, known)}")
+                raise UsageError(f"the study has an unknown key {key!r}; {nearest(key, known)}")
         tasks = tuple((label, from_json(json.dumps(config))) for label, config in tree["tasks"].items())
         rates = tuple((label, variant, rate) for label, variant, rate in tree.get("rates", ()))
         return cls(**{**tree, "tasks": tasks, "variants": tuple(tree.get("variants", ())), "rates": rates})
+
+
+def differences(before: Study, now: Study, most: int = 3) -> str:
+    """What differs between two studies, in words: the first ``most`` settings, and how many more there are."""
+    old, new = _settings(before), _settings(now)
+    changed = [
+        f"{name}: {old.get(name, 'nothing')} became {new.get(name, 'nothing')}"
+        for name in dict.fromkeys((*old, *new))
+        if old.get(name) != new.get(name)
+    ]
+    shown, more = changed[:most], len(changed) - most
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+
+
+def _settings(study: Study) -> dict[str, str]:
+    """Every setting with its path, as text; of tasks the labels first."""
+    tree = json.loads(study.to_json())
+    tasks = tree.pop("tasks")
+    settings = {name: json.dumps(value) for name, value in tree.items()} | {"tasks": json.dumps(list(tasks))}
+    for label, config in tasks.items():
+        for room, values in config.items():
+            settings |= {f"{label}.{room}.{name}": json.dumps(value) for name, value in values.items()}
+    return settings

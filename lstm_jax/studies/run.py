@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lstm_jax.studies.collect import Row, load_cell, save_cell, write_rows
-from lstm_jax.studies.plan import Cell, Study
+from lstm_jax.studies.plan import Cell, Study, differences
+from lstm_jax.train.machine import describe_code
 from lstm_jax.train.records import write_atomically
 
 Share = Callable[[float], None]
 Train = Callable[[Cell, Share], list[Row]]
+
+
+CONFIG = "config.json"
 
 
 class FolderBusyError(RuntimeError):
@@ -32,6 +37,7 @@ class Progress:
         finished, total: cells. ``reused``: those of the finished that an earlier run had left.
         waiting: tasks of the cells that come after the current one.
         rows: results so far; a new list only when a cell was finished.
+        foreign: how many of the reused cells other code than this computed, by its ``origin``.
     """
 
     cell: Cell | None
@@ -41,6 +47,7 @@ class Progress:
     reused: int
     waiting: tuple[str, ...]
     rows: tuple[Row, ...]
+    foreign: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_study(
@@ -54,23 +61,45 @@ def run_study(
 
     A finished cell lies in ``folder/cells/`` under a name made of its whole config, with a checksum; ``results.csv``
     is gathered from them after each. So a second call continues where the first was stopped, however it was stopped,
-    and a changed setting runs exactly the cells that it changes.
+    and a study that has more variants or tasks than the one in the folder runs what was added. One that would drop
+    cells of it is refused.
 
     Args:
         study: the tasks, variants and seeds.
         folder: where ``results.csv``, ``config.json`` and ``cells/`` are written.
         train: what runs one cell; by default ``train_cell``.
         watch: called at every step of progress.
-        overwrite: run all cells again.
+        overwrite: run all cells again, whatever study the folder holds.
 
     Raises:
-        FolderBusyError: another process works on the folder; ValueError: a cell's file does not match its checksum.
+        FolderBusyError: another process works on the folder.
+        FileExistsError: the folder holds another study; says what differs.
+        ValueError: a cell's file does not match its checksum.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder):
-        write_atomically(folder / "config.json", study.to_json().encode())
-        return _run_cells(study, folder, train or _default_train(), watch, overwrite)
+        if overwrite:
+            for cell in study.cells():  # now, so that an interrupted run is continued without them
+                cell_path(folder, cell).unlink(missing_ok=True)
+        else:
+            _refuse_another(study, folder)
+        write_atomically(folder / CONFIG, study.to_json().encode())
+        return _run_cells(study, folder, train or _default_train(), watch)
+
+
+def _refuse_another(study: Study, folder: Path) -> None:
+    """Raise where the results of the study in the folder would be replaced by results that lack some of them."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return
+    remedy = "choose overwrite to replace it, or name another folder (--out)"
+    try:
+        before = Study.from_json(path.read_text())
+    except (ValueError, TypeError) as error:
+        raise FileExistsError(f"{path} is of something else than a study ({error}); {remedy}") from error
+    if not {cell.key for cell in before.cells()} <= {cell.key for cell in study.cells()}:
+        raise FileExistsError(f"{folder} holds another study: {differences(before, study)}; {remedy}")
 
 
 def _default_train() -> Train:
@@ -79,25 +108,24 @@ def _default_train() -> Train:
     return train_cell
 
 
-def _run_cells(
-    study: Study, folder: Path, train: Train, watch: Callable[[Progress], None], overwrite: bool
-) -> list[Row]:
-    cells = study.cells()
-    found = {} if overwrite else finished_cells(study, folder)
-    rows = dict(found)
+def _run_cells(study: Study, folder: Path, train: Train, watch: Callable[[Progress], None]) -> list[Row]:
+    cells, code = study.cells(), describe_code()
+    found = finished_cells(study, folder)
+    rows = {key: content[0] for key, content in found.items()}
+    origins = Counter(origin(content[1]) for content in found.values())
+    foreign = {name: count for name, count in origins.items() if name != origin(code)}
     missing = [cell for cell in cells if cell.key not in found]
     for n, cell in enumerate(missing):
         waiting = tuple(other.task for other in missing[n + 1 :])
-        share = partial(
-            _report, watch, Progress(cell, 0.0, len(rows), len(cells), len(found), waiting, _all(cells, rows))
-        )
+        now = Progress(cell, 0.0, len(rows), len(cells), len(found), waiting, _all(cells, rows), foreign)
+        share = partial(_report, watch, now)
         share(0.0)
         rows[cell.key] = train(cell, share)
-        save_cell(cell_path(folder, cell), rows[cell.key], {"key": cell.key})
+        save_cell(cell_path(folder, cell), rows[cell.key], {"key": cell.key, **code})
         write_rows(folder / "results.csv", _all(cells, rows))
     gathered = _all(cells, rows)
     write_rows(folder / "results.csv", gathered)
-    watch(Progress(None, 0.0, len(rows), len(cells), len(found), (), gathered))
+    watch(Progress(None, 0.0, len(rows), len(cells), len(found), (), gathered, foreign))
     return list(gathered)
 
 
@@ -110,10 +138,17 @@ def cell_path(folder: Path, cell: Cell) -> Path:
     return folder / "cells" / f"{cell.key}.json"
 
 
-def finished_cells(study: Study, folder: Path) -> dict[str, list[Row]]:
-    """Rows of the cells that lie finished in the folder, by key."""
+def finished_cells(study: Study, folder: Path) -> dict[str, tuple[list[Row], dict[str, Any]]]:
+    """Rows and record of the cells that lie finished in the folder, by key."""
     loaded = {cell.key: load_cell(cell_path(folder, cell)) for cell in study.cells()}
-    return {key: content[0] for key, content in loaded.items() if content is not None}
+    return {key: content for key, content in loaded.items() if content is not None}
+
+
+def origin(record: Mapping[str, Any]) -> str:
+    """The code that computed a cell, in words: its commit, or its version where it came without git."""
+    if record.get("commit"):
+        return f"commit {record['commit'][:12]}{' with changes' if record.get('dirty') else ''}"
+    return f"version {record['lstm_jax']}" if record.get("lstm_jax") else "an unknown version"
 
 
 def _all(cells: list[Cell], rows: dict[str, list[Row]]) -> tuple[Row, ...]:

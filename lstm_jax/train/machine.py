@@ -46,14 +46,9 @@ def describe_machine() -> dict[str, object]:
     """What numbers depend on besides the config: versions, commit, device, flags."""
     import jax
 
-    import lstm_jax
-
-    commit, dirty = _commit()
     devices = jax.devices()
     return {
-        "lstm_jax": lstm_jax.__version__,
-        "commit": commit,
-        "dirty": dirty,
+        **describe_code(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
@@ -64,6 +59,14 @@ def describe_machine() -> dict[str, object]:
         "backend": jax.default_backend(),
         "flags": {name: value for name, value in sorted(os.environ.items()) if name.startswith(FLAG_PREFIXES)},
     }
+
+
+def describe_code() -> dict[str, object]:
+    """Which version of the library this is: ``lstm_jax``, ``commit``, ``dirty`` (tracked files differ from it)."""
+    import lstm_jax
+
+    commit, dirty = _commit()
+    return {"lstm_jax": lstm_jax.__version__, "commit": commit, "dirty": dirty}
 
 
 def _version(name: str) -> str | None:

@@ -87,10 +87,16 @@ def test_another_reference_changes_the_comparison():
     assert [(line.variant, line.verdict) for line in lines] == [("NP", ""), ("V", "better")]
 
 
-def test_a_half_finished_study_without_its_reference_still_gives_a_table():
-    comparison = compare(Made().rows(NFG=2.0))
-    assert comparison[0].lines[0].difference is None
-    assert "NFG" in full_table(comparison)
+def test_a_task_without_the_reference_still_gives_a_table():
+    alone = [row._replace(task="alone") for row in Made().rows(NFG=2.0)]
+    comparisons = compare([*Made().rows(V=1.0, NFG=2.0), *alone])
+    assert comparisons[1].task == "alone" and comparisons[1].lines[0].difference is None
+    assert "## alone" in full_table(comparisons)
+
+
+def test_a_reference_that_no_result_has_is_refused():
+    with pytest.raises(ValueError, match="no result is of the reference 'VV'; did you mean 'V'"):
+        compare(Made().rows(V=1.0, NFG=2.0), reference="VV")
 
 
 def test_one_seed_gives_a_table_without_intervals():

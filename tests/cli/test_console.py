@@ -43,3 +43,13 @@ def test_a_terminal_shows_the_current_cell_and_how_many_are_done(tmp_path):
 def test_cells_finished_before_are_told(tmp_path, terminal):
     shown(tmp_path, terminal)
     assert "2 of 2 cells were finished before" in shown(tmp_path, terminal)
+
+
+def test_cells_of_another_commit_are_told(tmp_path, monkeypatch):
+    from lstm_jax.studies import run
+
+    monkeypatch.setattr(run, "describe_code", lambda: {"lstm_jax": "1", "commit": "a" * 40, "dirty": False})
+    shown(tmp_path, terminal=False)
+    assert "commit" not in shown(tmp_path, terminal=False)
+    monkeypatch.setattr(run, "describe_code", lambda: {"lstm_jax": "1", "commit": "b" * 40, "dirty": False})
+    assert f"2 cells come from commit {'a' * 12}; --overwrite runs" in shown(tmp_path, terminal=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,10 +12,11 @@ from dataclasses import replace
 
 import pytest
 
+from lstm_jax.studies import run
 from lstm_jax.studies.collect import Row, read_rows
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.run import FolderBusyError, cell_path, run_study
-from lstm_jax.train.config import Config, OptimizerConfig
+from lstm_jax.train.config import Config, OptimizerConfig, to_json
 
 
 def study(**changes) -> Study:
@@ -65,13 +67,67 @@ def test_a_second_run_continues_and_ends_with_the_same_results(tmp_path):
     assert resumed == run_study(study(), tmp_path / "straight", Trainer())
 
 
-def test_a_changed_setting_runs_exactly_the_cells_that_it_changes(tmp_path):
-    run_study(study(), tmp_path, Trainer())
-    faster = replace(Config(), optimizer=OptimizerConfig(learning_rate=0.5))
+FASTER = (("a", Config()), ("b", replace(Config(), optimizer=OptimizerConfig(learning_rate=0.5))))
+
+
+def test_a_larger_study_runs_exactly_what_was_added(tmp_path):
+    before = run_study(study(), tmp_path, Trainer())
     trainer = Trainer()
-    rows = run_study(study(tasks=(("a", Config()), ("b", faster))), tmp_path, trainer)
-    assert trainer.ran == ALL[2:]
-    assert {row.test for row in rows if row.task == "b"} == {0.5}
+    rows = run_study(study(variants=("NFG", "V", "NP"), reference="V"), tmp_path, trainer)
+    assert trainer.ran == [("a", "NP"), ("b", "NP")]
+    assert set(before) < set(rows) and len(rows) == 12
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tasks": FASTER}, "b.optimizer.learning_rate: 0.001 became 0.5"),
+        ({"variants": ("V", "RNN")}, r'variants: \["NFG", "V"\] became \["V", "RNN"\]'),
+        ({"seeds": 3}, "seeds: 2 became 3"),
+        ({"tasks": (("a", Config()),)}, r'tasks: \["a", "b"\] became \["a"\]; b.model.*; and \d+ more'),
+    ],
+)
+def test_another_study_in_the_folder_is_refused_and_left_as_it_is(tmp_path, changes, said):
+    run_study(study(), tmp_path, Trainer())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(FileExistsError, match=f"holds another study: {said}.*overwrite"):
+        run_study(study(**changes), tmp_path, Trainer())
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    rows = run_study(study(**changes), tmp_path, Trainer(), overwrite=True)
+    assert read_rows(tmp_path / "results.csv") == rows
+    assert Study.from_json((tmp_path / "config.json").read_text()) == study(**changes)
+
+
+def test_the_folder_of_a_training_run_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(to_json(Config()))
+    with pytest.raises(FileExistsError, match="something else than a study"):
+        run_study(study(), tmp_path, Trainer())
+
+
+def test_an_interrupted_overwrite_is_continued_without_the_old_cells(tmp_path):
+    run_study(study(), tmp_path, Trainer())
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study(), tmp_path, Trainer(stop_at=1), overwrite=True)
+    trainer = Trainer()
+    run_study(study(), tmp_path, trainer)
+    assert trainer.ran == ALL[1:]
+
+
+def test_cells_of_other_code_are_reused_and_counted(tmp_path, monkeypatch):
+    for commit, dirty, stop_at in (("a", False, 2), ("a", True, 1), ("b", False, 1)):
+        code = {"lstm_jax": "1.0", "commit": commit * 40, "dirty": dirty}
+        monkeypatch.setattr(run, "describe_code", lambda code=code: code)
+        seen = []
+        with contextlib.suppress(KeyboardInterrupt):
+            run_study(study(), tmp_path, Trainer(stop_at), watch=seen.append)
+    assert seen[0].foreign == {f"commit {'a' * 12}": 2, f"commit {'a' * 12} with changes": 1}
+    code = run.finished_cells(study(), tmp_path)[study().cells()[3].key][1]
+    assert code == {"key": study().cells()[3].key, "lstm_jax": "1.0", "commit": "b" * 40, "dirty": False}
+
+
+def test_code_is_told_by_commit_or_version():
+    assert run.origin({"lstm_jax": "1.0", "commit": None, "dirty": None}) == "version 1.0"
+    assert run.origin({"key": "old"}) == "an unknown version"
 
 
 def test_overwrite_runs_all_again(tmp_path):
