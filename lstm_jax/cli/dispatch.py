@@ -50,6 +50,8 @@ def usage() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["--traceback"]:  # before the verb as well as after it
+        arguments = [*arguments[1:2], *arguments[:1], *arguments[2:]] if arguments[1:] else []
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return DONE if arguments else USAGE
@@ -88,7 +90,7 @@ def guarded(command: Callable[[list[str]], int], arguments: Sequence[str]) -> in
         if show:
             traceback.print_exc()
         complain(f"{_sentence(error)}{'' if show else _where(error)}")
-        return NOT_FINITE if isinstance(error, FloatingPointError) else ERROR
+        return _code(error)
     finally:
         signal.signal(signal.SIGTERM, previous)
 
@@ -106,6 +108,15 @@ def _sentence(error: Exception) -> str:
     plain = isinstance(error, KeyError) and type(error).__str__ is KeyError.__str__ and error.args
     text = " ".join(str(error.args[0] if plain else error).split())
     return text if isinstance(error, EXPECTED) and text else f"{type(error).__name__}: {text}"
+
+
+def _code(error: Exception) -> int:
+    from lstm_jax.tasks import UnknownName
+    from lstm_jax.train.config import UsageError
+
+    if isinstance(error, UsageError | UnknownName):
+        return USAGE
+    return NOT_FINITE if isinstance(error, FloatingPointError) else ERROR
 
 
 def _where(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from lstm_jax.cli.dispatch import DONE, USAGE, complain
-from lstm_jax.train.config import Config, from_json, to_json
+from lstm_jax.train.config import Config, UsageError, from_json, to_json
 
 if TYPE_CHECKING:
     from lstm_jax.train.loop import Summary
@@ -67,7 +67,7 @@ def _defaults(arguments: list[str]) -> Options:
     try:
         return Options(run=from_json(path.read_text()), config=path)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {error}") from error
 
 
 def _train(options: Options) -> int:

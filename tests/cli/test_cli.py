@@ -16,7 +16,8 @@ from lstm_jax.cli import main
 from lstm_jax.cli.console import Clockwork, clock
 from lstm_jax.cli.dispatch import VERBS, Terminated, guarded
 from lstm_jax.studies.plan import Study
-from lstm_jax.train.config import Config, OptimizerConfig, from_json, to_json
+from lstm_jax.tasks import UnknownName
+from lstm_jax.train.config import Config, OptimizerConfig, UsageError, from_json, to_json
 
 VERB_NAMES = sorted(VERBS)
 
@@ -80,6 +81,13 @@ def test_the_help_lists_every_verb(capsys):
         (["report"], "required"),
         (["train", "--train.steps", "many"], "--train.steps"),
         (["train", "--resume", "--overwrite"], "choose one"),
+        (["train", "--dry-run", "--data.name", "addding"], "did you mean 'adding'"),
+        (["train", "--dry-run", "--data.options", "lenght", "8"], "no option 'lenght'; did you mean 'length'"),
+        (["train", "--dry-run", "--data.options", "length", "long"], "length must be an integer"),
+        (["train", "--dry-run", "--data.name", "mnist", "--data.options", "ordr", "x"], "did you mean 'order'"),
+        (["study", "--dry-run", "--tasks", "addding"], "did you mean 'adding'"),
+        (["study", "--dry-run", "--variants", "V", "NFK"], "did you mean 'NFG'"),
+        (["study", "--dry-run", "--reference", "VV"], "did you mean 'V'"),
     ],
 )
 def test_a_typo_is_a_usage_error_that_suggests_the_nearest(arguments, hint, capsys):
@@ -92,10 +100,8 @@ def test_a_typo_is_a_usage_error_that_suggests_the_nearest(arguments, hint, caps
     ("arguments", "hint"),
     [
         (["report", "nowhere"], "no results.csv or results.csv.gz in nowhere"),
-        (["train", "--dry-run", "--data.name", "addding"], "did you mean 'adding'"),
-        (["study", "--dry-run", "--tasks", "addding"], "did you mean 'adding'"),
-        (["study", "--dry-run", "--variants", "V", "NFK"], "did you mean 'NFG'"),
         (["train", "--config", "no.json"], "no.json"),
+        (["study", "--plan", "no.json"], "no.json"),
     ],
 )
 def test_an_error_is_one_clear_line_and_exit_code_1(arguments, hint, capsys):
@@ -115,6 +121,8 @@ def raising(error: BaseException):
     ("error", "code"),
     [
         (ValueError("x"), 1),
+        (UsageError("x"), 2),
+        (UnknownName("x"), 2),
         (FloatingPointError("not finite"), 3),
         (KeyboardInterrupt(), 130),
         (Terminated(), 143),
@@ -133,6 +141,15 @@ def test_a_traceback_is_shown_to_those_who_ask(monkeypatch, capsys):
     monkeypatch.setenv("LSTM_JAX_TRACEBACK", "1")
     assert guarded(raising(ZeroDivisionError("x")), []) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_traceback_may_be_asked_for_before_the_verb(capsys):
+    assert main(["--traceback", "tasks"]) == 0
+    assert "adding" in capsys.readouterr().out
+    assert main(["--traceback", "report", "nowhere"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+    assert main(["--traceback"]) == 2
+    assert "usage: lstm-jax" in capsys.readouterr().out
 
 
 def test_the_command_in_between_does_not_see_the_traceback_flag():
@@ -164,8 +181,10 @@ def test_an_unknown_key_in_a_config_is_an_error_with_a_hint(tmp_path, capsys):
     tree["model"]["hiden_size"] = 3
     path = tmp_path / "config.json"
     path.write_text(json.dumps(tree))
-    assert main(["train", "--config", str(path), "--print-config"]) == 1
+    assert main(["train", "--config", str(path), "--print-config"]) == 2
     assert "did you mean 'hidden_size'" in capsys.readouterr().err
+    assert main(["study", "--plan", str(path)]) == 2
+    assert str(path) in capsys.readouterr().err
 
 
 def test_a_dry_run_prints_settings_shapes_and_parameter_count(capsys):
@@ -243,7 +262,14 @@ def test_train_and_study_leave_what_they_promise(tmp_path):
     assert "\x1b" not in result.stdout
     before = (out / "figure.png").read_bytes()
     assert command("report", str(out)).returncode == 0
+    refused = command("report", str(out), "--reference", "VV")
+    assert refused.returncode == 2 and "did you mean 'V'" in refused.stderr
     assert (out / "figure.png").read_bytes() == before
+
+
+def test_an_option_may_be_none(capsys):
+    assert main(["train", "--print-config", "--data.options", "longest", "None", "length", "8"]) == 0
+    assert from_json(capsys.readouterr().out).data.options == (("length", 8), ("longest", None))
 
 
 def test_a_config_file_keeps_none(tmp_path, capsys):
