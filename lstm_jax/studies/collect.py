@@ -14,6 +14,9 @@ from typing import NamedTuple
 from lstm_jax.train.records import write_atomically
 
 
+RESULTS = ("results.csv", "results.csv.gz")
+
+
 class Row(NamedTuple):
     """One trained network.
 
@@ -98,11 +101,10 @@ def find_results(folder: Path) -> Path:
     folder = Path(folder)
     if folder.is_file():
         return folder
-    names = ("results.csv", "results.csv.gz")
-    for name in names:
+    for name in RESULTS:
         if (folder / name).is_file():
             return folder / name
-    raise FileNotFoundError(f"no {' or '.join(names)} in {folder}; give the folder that a study wrote (--out)")
+    raise FileNotFoundError(f"no {' or '.join(RESULTS)} in {folder}; give the folder that a study wrote (--out)")
 
 
 def _row(path: Path, line: int, record: Mapping[str, str]) -> Row:

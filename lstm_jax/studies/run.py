@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from lstm_jax.studies.collect import Row, load_cell, save_cell, write_rows
+from lstm_jax.studies.collect import RESULTS, Row, load_cell, save_cell, write_rows
 from lstm_jax.studies.plan import Cell, Study, differences
 from lstm_jax.train.machine import describe_code
 from lstm_jax.train.records import write_atomically
@@ -98,7 +98,8 @@ def _refuse_another(study: Study, folder: Path) -> None:
         before = Study.from_json(path.read_text())
     except (ValueError, TypeError) as error:
         raise FileExistsError(f"{path} is of something else than a study ({error}); {remedy}") from error
-    if not {cell.key for cell in before.cells()} <= {cell.key for cell in study.cells()}:
+    kept = {cell.key for cell in before.cells()} <= {cell.key for cell in study.cells()}
+    if not kept and any((folder / name).is_file() for name in RESULTS):
         raise FileExistsError(f"{folder} holds another study: {differences(before, study)}; {remedy}")
 
 

@@ -98,6 +98,12 @@ def test_another_study_in_the_folder_is_refused_and_left_as_it_is(tmp_path, chan
     assert Study.from_json((tmp_path / "config.json").read_text()) == study(**changes)
 
 
+def test_a_study_that_failed_before_its_first_result_is_simply_replaced(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study(), tmp_path, Trainer(stop_at=0))
+    assert len(run_study(study(seeds=3), tmp_path, Trainer())) == 12
+
+
 def test_the_folder_of_a_training_run_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(to_json(Config()))
     with pytest.raises(FileExistsError, match="something else than a study"):
