@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from lstm_jax.train.records import write_atomically
 
-
 RESULTS = ("results.csv", "results.csv.gz")
 
 

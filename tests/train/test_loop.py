@@ -220,6 +220,14 @@ def test_a_typo_under_overwrite_keeps_the_run(tmp_path, uninterrupted, tiny):
     assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
 
 
+def test_a_run_lies_where_a_relative_path_points(tmp_path, tiny, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    summary = train(tiny(), "here/run", progress=False)
+    assert summary.exit_code == 0 and checkpoint_steps(tmp_path / "here" / "run" / "checkpoints") == [4, 8, 12]
+    (tmp_path / "here" / "run" / "summary.json").unlink()
+    assert train(tiny(), "here/run", resume=True, progress=False) == summary
+
+
 def test_overwrite_runs_a_finished_run_again(tmp_path, uninterrupted, finite):
     import shutil
 
