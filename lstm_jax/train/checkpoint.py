@@ -43,7 +43,7 @@ def save_checkpoint(folder: Path, step: int, tree: Any, config_json: str, keep: 
     for leftover in (*folder.glob(f"*{UNFINISHED}"), final):
         shutil.rmtree(leftover, ignore_errors=True)
     draft.mkdir(parents=True)
-    ocp.save(draft / ARRAYS, jax.tree.map(np.asarray, tree))
+    ocp.save((draft / ARRAYS).absolute(), jax.tree.map(np.asarray, tree))
     (draft / CONFIG).write_text(config_json)
     (draft / DIGESTS).write_text("".join(f"{digest}  {name}\n" for name, digest in _digests(draft).items()))
     _to_disk(draft)
@@ -116,7 +116,7 @@ def _arrays(path: Path, like: Any) -> Any:
 
     target = jax.tree.map(np.asarray, like)
     try:
-        loaded = ocp.load(path / ARRAYS, target)
+        loaded = ocp.load((path / ARRAYS).absolute(), target)
     except (ValueError, KeyError) as error:
         raise ValueError(f"checkpoint {path.name} does not fit this config: {error}") from error
     for (where, wanted), got in zip(jax.tree.leaves_with_path(target), jax.tree.leaves(loaded), strict=True):

@@ -73,7 +73,7 @@ def train(
         ValueError: unknown names, impossible values, another config in the folder.
         FloatingPointError: a trial diverged under ``nan_policy="raise"``.
     """
-    path, last = Path(directory).absolute(), config.train.steps  # Orbax refuses other paths
+    path, last = Path(directory), config.train.steps
     seeds = list(range(config.train.seed, config.train.seed + config.train.trials))
     with Interrupt() as interrupt:
         # -- the folder, the data, the program
