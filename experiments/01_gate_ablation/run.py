@@ -48,7 +48,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(("V", "NFG", "RNN"), 2, 8, adding=(20, 40), order=(20, 40), chorales=10, digits=20),
-    "default": Scale((*NINE, "RNN"), 8, 24, adding=(60, 1000), order=(50, 1000), chorales=400, digits=800),
+    "default": Scale((*NINE, "RNN"), 6, 24, adding=(60, 1000), order=(50, 1000), chorales=400, digits=800),
     "full": Scale((*NINE, "RNN", "GRU"), 20, 64, adding=(400, 8000), order=(400, 8000), chorales=2000, digits=4000),
 }
 
