@@ -52,13 +52,17 @@ def test_no_collective_inside_the_time_loop(tiny, params, backend):
     assert 1 <= len(outside) <= 2, outside
 
 
-def test_the_search_for_collectives_finds_one_in_a_loop(params, tiny):
-    """The obvious way, reducing the loss of weights that are not cast, adds up in every reverse step."""
-    mesh = data_mesh(jax.devices()[:4])
-    gradient = gradient_sums(tiny(backend="scan"), "squared_error")
-    specs = Batch(P(None, "data"), P(None, "data"), P("data"), P(None, "data"))
-    uncast = jax.shard_map(lambda w, b: gradient(w, b)[0], mesh=mesh, in_specs=(P(), specs), out_specs=P())
-    inside, _ = collectives(jax.jit(uncast).lower(params, ragged_batch()).compile().as_text())
+def test_the_search_for_collectives_finds_one_in_a_loop():
+    """A sum over all devices in every step, and its gradient."""
+
+    def step(total, row):
+        return total + jax.lax.psum(jnp.tanh(total * row.sum()), "data"), None
+
+    def sums(rows):
+        return jax.lax.scan(step, 1.0, rows)[0]
+
+    split = jax.shard_map(sums, mesh=data_mesh(jax.devices()[:4]), in_specs=P(None, "data"), out_specs=P())
+    inside, _ = collectives(jax.jit(jax.value_and_grad(split)).lower(jnp.ones((T, 4))).compile().as_text())
     assert inside
 
 
