@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from lstm_jax.studies.collect import RESULTS, Row, load_cell, save_cell, write_rows
-from lstm_jax.studies.plan import Cell, Study, differences
+from lstm_jax.studies.plan import Cell, Share, Study, differences
 from lstm_jax.train.machine import describe_code
 from lstm_jax.train.records import write_atomically
 
-Share = Callable[[float], None]
 Train = Callable[[Cell, Share], list[Row]]
-
 
 CONFIG = "config.json"
 

@@ -6,8 +6,7 @@ import functools
 from typing import Any
 
 from lstm_jax.studies.collect import Row
-from lstm_jax.studies.plan import Cell
-from lstm_jax.studies.run import Share
+from lstm_jax.studies.plan import Cell, Share
 from lstm_jax.train.config import DataConfig
 from lstm_jax.train.population import Progress, run_population
 from lstm_jax.train.source import Problem, load_problem
