@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from lstm_jax.cell.variants import VARIANTS, nearest
 from lstm_jax.train.config import Config, UsageError, from_json, to_json
 
-
 Share = Callable[[float], None]
 """Is told how much of a cell is done, from 0 to 1."""
 
