@@ -41,7 +41,7 @@ class Options:
     out: Path = Path("results/study")
     """Folder of results.csv, table.md, figure.png, config.json and manifest.json; finished cells there are kept."""
     overwrite: bool = False
-    """Run finished cells again, and replace another study in the folder."""
+    """Run finished cells again."""
     dry_run: bool = False
     """Print the study as JSON, run nothing."""
 

@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 from lstm_jax.studies.collect import RESULTS, Row, load_cell, save_cell, write_rows
 from lstm_jax.studies.plan import Cell, Share, Study, differences
 from lstm_jax.train.machine import describe_code
-from lstm_jax.train.records import write_atomically
+from lstm_jax.train.records import warn, write_atomically
 
 Train = Callable[[Cell, Share], list[Row]]
 
 CONFIG = "config.json"
+LOCK = ".lock"
 
 
 class FolderBusyError(RuntimeError):
@@ -59,19 +61,19 @@ def run_study(
 
     A finished cell lies in ``folder/cells/`` under a name made of its whole config, with a checksum; ``results.csv``
     is gathered from them after each. So a second call continues where the first was stopped, however it was stopped,
-    and a study that has more variants or tasks than the one in the folder runs what was added. One that would drop
-    cells of it is refused.
+    and a study that has more variants or tasks than the one in the folder runs what was added. Results that a
+    different study left there are moved to ``folder/earlier/``, which is told; its cells stay for a return to it.
 
     Args:
         study: the tasks, variants and seeds.
         folder: where ``results.csv``, ``config.json`` and ``cells/`` are written.
         train: what runs one cell; by default ``train_cell``.
         watch: called at every step of progress.
-        overwrite: run all cells again, whatever study the folder holds.
+        overwrite: run all cells again.
 
     Raises:
         FolderBusyError: another process works on the folder.
-        FileExistsError: the folder holds another study; says what differs.
+        FileExistsError: the folder holds something else than a study.
         ValueError: a cell's file does not match its checksum.
     """
     folder = Path(folder)
@@ -80,25 +82,30 @@ def run_study(
         if overwrite:
             for cell in study.cells():  # now, so that an interrupted run is continued without them
                 cell_path(folder, cell).unlink(missing_ok=True)
-        else:
-            _refuse_another(study, folder)
+        _set_aside(study, folder)
         write_atomically(folder / CONFIG, study.to_json().encode())
         return _run_cells(study, folder, train or _default_train(), watch)
 
 
-def _refuse_another(study: Study, folder: Path) -> None:
-    """Raise where the results of the study in the folder would be replaced by results that lack some of them."""
+def _set_aside(study: Study, folder: Path) -> None:
+    """Move what another study wrote out of the way of this one, wherever it holds cells that this one lacks."""
     path = folder / CONFIG
     if not path.is_file():
         return
-    remedy = "choose overwrite to replace it, or name another folder (--out)"
     try:
         before = Study.from_json(path.read_text())
     except (ValueError, TypeError) as error:
-        raise FileExistsError(f"{path} is of something else than a study ({error}); {remedy}") from error
+        raise FileExistsError(
+            f"{path} is of something else than a study ({error}); name another folder (--out)"
+        ) from error
     kept = {cell.key for cell in before.cells()} <= {cell.key for cell in study.cells()}
-    if not kept and any((folder / name).is_file() for name in RESULTS):
-        raise FileExistsError(f"{folder} holds another study: {differences(before, study)}; {remedy}")
+    if kept or not any((folder / name).is_file() for name in RESULTS):
+        return
+    aside = next(place for n in count(1) if not (place := folder / "earlier" / str(n)).exists())
+    aside.mkdir(parents=True)
+    for file in (entry for entry in folder.iterdir() if entry.is_file() and entry.name != LOCK):
+        file.rename(aside / file.name)
+    warn(f"{folder} held another study ({differences(before, study)}); its results are now in {aside}")
 
 
 def _default_train() -> Train:
@@ -112,7 +119,7 @@ def _run_cells(study: Study, folder: Path, train: Train, watch: Callable[[Progre
     found = finished_cells(study, folder)
     rows = {key: content[0] for key, content in found.items()}
     origins = Counter(origin(content[1]) for content in found.values())
-    foreign = {name: count for name, count in origins.items() if name != origin(code)}
+    foreign = {name: n for name, n in origins.items() if name != origin(code)}
     missing = [cell for cell in cells if cell.key not in found]
     for n, cell in enumerate(missing):
         waiting = tuple(other.task for other in missing[n + 1 :])
@@ -158,7 +165,7 @@ def _all(cells: list[Cell], rows: dict[str, list[Row]]) -> tuple[Row, ...]:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; the system frees it when the process ends, even by kill -9."""
-    stream = (folder / ".lock").open("a+")
+    stream = (folder / LOCK).open("a+")
     try:
         if not _try_lock(stream):
             stream.seek(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,15 +88,21 @@ def test_a_larger_study_runs_exactly_what_was_added(tmp_path):
         ({"tasks": (("a", Config()),)}, r'tasks: \["a", "b"\] became \["a"\]; b.model.*; and \d+ more'),
     ],
 )
-def test_another_study_in_the_folder_is_refused_and_left_as_it_is(tmp_path, changes, said):
+def test_results_of_another_study_are_moved_aside_whole_and_told(tmp_path, changes, said, capsys):
     run_study(study(), tmp_path, Trainer())
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(FileExistsError, match=f"holds another study: {said}.*overwrite"):
-        run_study(study(**changes), tmp_path, Trainer())
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    rows = run_study(study(**changes), tmp_path, Trainer(), overwrite=True)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    rows = run_study(study(**changes), tmp_path, Trainer())
+    aside = tmp_path / "earlier" / "1"
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == {
+        k: v for k, v in before.items() if k != ".lock"
+    }
+    assert re.search(f"held another study .{said}", capsys.readouterr().err)
     assert read_rows(tmp_path / "results.csv") == rows
     assert Study.from_json((tmp_path / "config.json").read_text()) == study(**changes)
+    back = Trainer()
+    run_study(study(), tmp_path, back)
+    assert back.ran == [], "its cells were kept"
+    assert (tmp_path / "results.csv").read_bytes() == before["results.csv"]
 
 
 def test_a_study_that_failed_before_its_first_result_is_simply_replaced(tmp_path):
