@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from lstm_jax.studies.collect import Row
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "01_gate_ablation" / "run.py"
 NINE = {"V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR"}
@@ -37,13 +40,41 @@ def test_the_nine_cells_and_the_tanh_network_are_compared(experiment):
 
 
 @pytest.mark.parametrize("preset", ["default", "full"])
-def test_cells_of_a_task_differ_in_the_variant_alone(experiment, preset):
-    for cell in experiment.study(preset).cells():
-        reference = dict(experiment.study(preset).tasks)[cell.task]
-        model = replace(reference.model, variant=cell.variant)
+def test_cells_of_a_task_differ_in_variant_and_learning_rate_alone(experiment, preset):
+    study = experiment.study(preset)
+    rates = {(task, variant): rate for task, variant, rate in study.rates}
+    for cell in study.cells():
+        reference = dict(study.tasks)[cell.task]
         assert cell.config == replace(
-            reference, model=model, train=replace(reference.train, trials=cell.config.train.trials)
+            reference,
+            model=replace(reference.model, variant=cell.variant),
+            optimizer=replace(reference.optimizer, learning_rate=rates[cell.task, cell.variant]),
+            train=replace(reference.train, trials=study.seeds),
         )
+
+
+def test_each_learning_rate_is_the_one_with_the_best_validation_score(experiment):
+    with experiment.CHOSEN.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 4 * len((*NINE, "RNN", "GRU"))
+    for row in rows:
+        scores = {rate: float(row[f"validation at {rate}"]) for rate in experiment.CANDIDATES}
+        best = max if row["task"] in ("temporal_order", "digits") else min
+        assert scores[float(row["rate"])] == best(scores.values()), row
+
+
+def test_the_best_rate_goes_by_the_mean_over_seeds_in_the_metrics_direction(experiment):
+    def rows(task, rate, higher_is_better, *scores):
+        blank = dict.fromkeys(Row._fields)
+        given = {"task": f"{task} at {rate}", "variant": "V", "higher_is_better": higher_is_better}
+        return [Row(**{**blank, **given, "seed": n, "validation": score}) for n, score in enumerate(scores)]
+
+    fabricated = [
+        *rows("up", 0.01, True, 0.9, 0.9), *rows("up", 0.1, True, 1.0, 0.2),
+        *rows("down", 0.01, False, 0.9, 0.9), *rows("down", 0.1, False, 1.0, 0.2),
+    ]  # fmt: skip
+    chosen = {row["task"]: row["rate"] for row in experiment.best_rates(fabricated)}
+    assert chosen == {"up": 0.01, "down": 0.1}
 
 
 def test_rates_are_chosen_on_seeds_that_the_study_does_not_use(experiment):
@@ -51,7 +82,6 @@ def test_rates_are_chosen_on_seeds_that_the_study_does_not_use(experiment):
         return {cell.config.train.seed + n for cell in study.cells() for n in range(cell.config.train.trials)}
 
     assert not seeds(experiment.rates("default")) & seeds(experiment.study("full"))
-    assert set(experiment.RATES.values()) <= set(experiment.CANDIDATES)
 
 
 @pytest.mark.parametrize("preset", ["smoke", "default", "full"])
