@@ -100,7 +100,8 @@ def table_cells(comparison: Comparison) -> list[tuple[str, ...]]:
 def _cells(line: Line) -> tuple[str, ...]:
     difference, span = ("–", "–")
     if line.difference is not None:
-        difference = f"{line.difference.mean:+.3g}"
+        rounding = 1e-6 * abs(line.interval.mean)  # scores are float32
+        difference = "0" if abs(line.difference.mean) < rounding else f"{line.difference.mean:+.3g}"
         span = _span(line.difference.low, line.difference.high)
     verdict = f"{MARKS[line.verdict]} {line.verdict}".strip()
     return (
