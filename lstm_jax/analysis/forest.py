@@ -26,8 +26,11 @@ BAND = "#56B4E9"
 CHANCE = "#666666"
 MAGNITUDES = 30
 """Errors whose largest is this many times the smallest are drawn on a logarithmic axis."""
-FAR = 0.6
-"""Chance is drawn as a line up to this share of the scores' range away from them."""
+FAR = 0.5
+"""Chance is drawn as a line up to this share of the axis away from it."""
+MARGIN = 0.06
+BOUNDS = {"accuracy": (0.0, 1.0), "mse": (0.0, math.inf), "nll": (0.0, math.inf)}
+"""Where scores can be; intervals are drawn no further (tables state them whole)."""
 FONT = {
     "font.size": 7,
     "axes.titlesize": 7.5,
@@ -86,10 +89,10 @@ def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> None:
     _scale(axes, comparison)
     reference = lines.get(comparison.reference)
     if reference is not None and not math.isnan(reference.interval.low):
-        axes.axvspan(reference.interval.low, reference.interval.high, color=BAND, alpha=0.3, lw=0, zorder=0)
+        axes.axvspan(*_drawn(comparison, reference), color=BAND, alpha=0.3, lw=0, zorder=0)
     _chance(axes, comparison)
     for variant, line in lines.items():
-        _line(axes, line, place[variant])
+        _line(axes, line, _drawn(comparison, line), place[variant])
     axes.set_yticks(list(place.values()), list(place))
     axes.set_ylim(-len(variants) + 0.4, 0.6)
     axes.tick_params(axis="y", length=0)
@@ -103,28 +106,49 @@ def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> None:
 
 
 def _scale(axes: Axes, comparison: Comparison) -> None:
-    """Errors that differ by orders of magnitude get a logarithmic axis; intervals that reach below it are cut."""
+    """Room for all scores and drawn intervals; errors that differ by orders of magnitude get a logarithmic axis."""
     scores = [score for line in comparison.lines for score in line.scores]
+    ends = [end for line in comparison.lines for end in _drawn(comparison, line) if not math.isnan(end)]
     if comparison.higher_is_better or min(scores) <= 0 or max(scores) < MAGNITUDES * min(scores):
-        axes.margins(x=0.06)
         axes.locator_params(axis="x", nbins=4, steps=[1, 2, 2.5, 5, 10])
+        _limit(axes, min(scores + ends), max(scores + ends))
         return
+    # Intervals may reach 0, which no logarithmic axis shows: they are cut at its edge.
     axes.set_xscale("log", nonpositive="clip")
-    high = max([max(scores), *(line.interval.high for line in comparison.lines if line.interval.count > 1)])
-    axes.set_xlim(min(scores) / 1.5, high * 1.5)
+    _limit(axes, min(scores), max(scores + ends))
     axes.tick_params(axis="x", which="minor", length=0)
 
 
+def _drawn(comparison: Comparison, line: Line) -> tuple[float, float]:
+    """The part of the interval where means can be: a t-interval knows no bounds, an error below 0 does not exist."""
+    least, most = BOUNDS.get(comparison.metric, (-math.inf, math.inf))
+    low, high = line.interval.low, line.interval.high
+    if math.isnan(low):
+        return low, high
+    return max(low, min(least, *line.scores)), min(high, max(most, *line.scores))
+
+
+def _limit(axes: Axes, low: float, high: float) -> None:
+    """From low to high with a margin that looks the same on every scale."""
+    transform = axes.xaxis.get_transform()
+    left, right = transform.transform([low, high])
+    margin = MARGIN * (right - left) or MARGIN * max(abs(left), 1.0)
+    axes.set_xlim(*transform.inverted().transform([left - margin, right + margin]))
+
+
 def _chance(axes: Axes, comparison: Comparison) -> None:
-    """A dashed line where chance is near the scores; far away its value at the edge, which costs no resolution."""
-    scores = [score for line in comparison.lines for score in line.scores]
-    low, high = min(scores), max(scores)
+    """A dashed line where chance is on or near the axis; far away its value at the edge, at no cost of resolution."""
     if not math.isfinite(comparison.chance):
         return
-    if low - FAR * (high - low) <= comparison.chance <= high + FAR * (high - low):
+    transform = axes.xaxis.get_transform()
+    left, right, at = transform.transform([*axes.get_xlim(), comparison.chance])
+    place = (at - left) / (right - left)
+    if -FAR <= place <= 1 + FAR:
+        if not 0 <= place <= 1:
+            _limit(axes, min(axes.get_xlim()[0], comparison.chance), max(axes.get_xlim()[1], comparison.chance))
         axes.axvline(comparison.chance, color=CHANCE, lw=0.8, ls=(0, (4, 2)), zorder=1)
         return
-    above = comparison.chance > high
+    above = place > 1
     text = f"chance {comparison.chance:.3g} →" if above else f"← chance {comparison.chance:.3g}"
     axes.annotate(
         text, (0.99 if above else 0.01, 0.985), xycoords="axes fraction", ha="right" if above else "left", va="top",
@@ -132,7 +156,7 @@ def _chance(axes: Axes, comparison: Comparison) -> None:
     )  # fmt: skip
 
 
-def _line(axes: Axes, line: Line, height: float) -> None:
+def _line(axes: Axes, line: Line, interval: tuple[float, float], height: float) -> None:
     style = STYLE[line.verdict]
     # Seeds fan out around the row by their order, so that equal scores stay visible and the figure stays the same.
     count = len(line.scores)
@@ -140,7 +164,7 @@ def _line(axes: Axes, line: Line, height: float) -> None:
     heights = [height + offset for offset in offsets]
     axes.scatter(line.scores, heights, s=4, color=style["color"], alpha=0.5, lw=0, zorder=2)
     if not math.isnan(line.interval.low):
-        axes.plot([line.interval.low, line.interval.high], [height] * 2, color=style["color"], lw=1.1, zorder=3)
+        axes.plot(interval, [height] * 2, color=style["color"], lw=1.1, zorder=3)
     axes.plot(
         [line.interval.mean], [height], ls="", ms=3.6, mec="white", mew=0.4, zorder=4,
         color=style["color"], marker=style["marker"],

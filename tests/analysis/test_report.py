@@ -170,3 +170,44 @@ def test_errors_of_different_magnitude_are_drawn_on_a_logarithmic_axis(means, sc
 
     figure = forest_figure(compare(Made(spread=1e-5).rows(**means)))
     assert figure.axes[0].get_xscale() == scale
+
+
+def panel(task: str, metric: str, chance: float, **scores: tuple[float, ...]):
+    """The drawn axes of a task with these scores."""
+    from lstm_jax.analysis.forest import forest_figure
+
+    rows = [
+        Row(task, variant, seed, metric, metric == "accuracy", chance, score, 0.0, 10, 20, False, 7, 1.0)
+        for variant, values in scores.items()
+        for seed, score in enumerate(values)
+    ]
+    return forest_figure(compare(rows)).axes[0]
+
+
+def drawn_chance(axes) -> tuple[list[float], list[str]]:
+    """Where dashed lines stand, and what the edge says."""
+    lines = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+    return lines, [text.get_text() for text in axes.texts if "chance" in text.get_text()]
+
+
+def test_chance_on_the_axis_is_a_line_and_never_an_arrow_to_outside():
+    axes = panel("adding", "mse", 11.2, V=(35.0, 36.0), NFG=(30.0, 49.0))
+    low, high = axes.get_xlim()
+    assert low <= 11.2 <= high
+    assert drawn_chance(axes) == ([11.2], [])
+
+
+@pytest.mark.parametrize(("chance", "text"), [(90.0, "chance 90 →"), (0.0, "← chance 0")])
+def test_chance_far_from_the_axis_is_its_value_at_the_edge(chance, text):
+    axes = panel("adding", "mse", chance, V=(50.0, 50.1), NFG=(50.2, 50.3))
+    assert drawn_chance(axes) == ([], [text])
+
+
+def test_drawn_intervals_stay_where_scores_can_be():
+    axes = panel("order", "accuracy", 0.25, V=(0.3, 0.99), NFG=(0.9, 1.0))
+    low, high = axes.get_xlim()
+    assert -0.1 <= low <= 0 and 1 <= high <= 1.1
+    ends = [value for line in axes.lines if line.get_linestyle() == "-" for value in line.get_xdata()]
+    assert ends and min(ends) >= 0 and max(ends) <= 1
+    low, high = panel("adding", "mse", 0.1, V=(0.1, 0.9), NFG=(0.3, 1.0)).get_xlim()
+    assert -0.1 * high < low <= 0
