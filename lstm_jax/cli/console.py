@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Wide enough for one line an entry: files and pipes do not wrap.
 PLAIN_WIDTH = 240
+PLAIN_SECONDS = 60.0
+"""Without a terminal, a cell that runs on says where it is this often."""
 
 
 def console(stderr: bool = False) -> Console:
@@ -98,6 +100,7 @@ class StudyWatch:
         self.finished: int | None = None
         self.finished_here: list[str] = []
         self.last: Progress | None = None
+        self.spoke = time.monotonic()
         self.bar = progress.Progress(
             progress.TextColumn("{task.description:<20}"),
             progress.BarColumn(None),
@@ -125,6 +128,7 @@ class StudyWatch:
             self._finish(progress)
         self.finished, self.last = progress.finished, progress
         left = self._left(progress)
+        self._share(progress, left)
         self.bar.update(
             self.line,
             description="done" if progress.cell is None else f"{progress.cell.task} {progress.cell.variant}",
@@ -154,10 +158,21 @@ class StudyWatch:
         scores = [row.test for row in progress.rows if (row.task, row.variant) == (cell.task, cell.variant)]
         mean = f"{sum(scores) / len(scores):8.4f}" if scores else ""
         name = f"{cell.task} {cell.variant}"
+        self.spoke = time.monotonic()
         self.out.print(
             f"[{progress.finished:2}/{progress.total}] {name:<24} {mean}  {clock(seconds)}  ({clock(left)} left)",
             markup=False,
         )
+
+    def _share(self, progress: Progress, left: float | None) -> None:
+        """A plain line of the current cell when nothing was said for a while."""
+        now = time.monotonic()
+        if self.out.is_terminal or progress.cell is None or now - self.spoke < PLAIN_SECONDS:
+            return
+        self.spoke = now
+        name = f"{progress.cell.task} {progress.cell.variant}"
+        rest = f"  ({clock(left)} left)" if left else ""
+        self.out.print(f"  {name} {100 * progress.share:.0f} %{rest}", markup=False)
 
     def _left(self, progress: Progress) -> float | None:
         if progress.cell is None:

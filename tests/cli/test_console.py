@@ -34,6 +34,29 @@ def test_without_a_terminal_there_is_one_plain_line_a_cell(tmp_path):
     assert "\x1b" not in "".join(lines)
 
 
+def test_without_a_terminal_a_long_cell_tells_its_share_once_a_minute(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("lstm_jax.cli.console.time.monotonic", lambda: now[0])
+
+    def slow(cell, share):
+        for n in range(20):
+            now[0] += 10
+            share((n + 1) / 20)
+        return train(cell, lambda _: None)
+
+    out = Console(file=io.StringIO(), force_terminal=False, width=100)
+    with StudyWatch(out) as watch:
+        run_study(Study("s", (("adding", Config()),), ("V", "NFG"), seeds=1), tmp_path, slow, watch)
+    lines = out.file.getvalue().splitlines()
+    assert lines[:4] == [
+        "  adding V 30 %  (5:40 left)",
+        "  adding V 60 %  (4:40 left)",
+        "  adding V 90 %  (3:40 left)",
+        "[ 1/2] adding V                   0.2500  3:20  (3:20 left)",
+    ]
+    assert [line.split()[1:3] for line in lines[4:7]] == [["NFG", share] for share in ("30", "60", "90")]
+
+
 def test_a_terminal_shows_the_current_cell_and_how_many_are_done(tmp_path):
     text = shown(tmp_path, terminal=True)
     assert "done" in text and "2/2 cells" in text
