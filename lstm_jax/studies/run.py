@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lstm_jax.studies.collect import RESULTS, Row, load_cell, save_cell, write_rows
 from lstm_jax.studies.plan import Cell, Share, Study, differences
 from lstm_jax.train.machine import describe_code
-from lstm_jax.train.records import warn, write_atomically
+from lstm_jax.train.records import LOCK, FolderBusyError, alone_in, warn, write_atomically
 
 Train = Callable[[Cell, Share], list[Row]]
 
 CONFIG = "config.json"
-LOCK = ".lock"
-
-
-class FolderBusyError(RuntimeError):
-    """Another process works on the same folder."""
+__all__ = ["FolderBusyError", "Progress", "Train", "cell_path", "finished_cells", "origin", "run_study"]
 
 
 @dataclass(frozen=True)
@@ -77,8 +71,7 @@ def run_study(
         ValueError: a cell's file does not match its checksum.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder):
+    with alone_in(folder):
         if overwrite:
             for cell in study.cells():  # now, so that an interrupted run is continued without them
                 cell_path(folder, cell).unlink(missing_ok=True)
@@ -160,34 +153,3 @@ def origin(record: Mapping[str, Any]) -> str:
 def _all(cells: list[Cell], rows: dict[str, list[Row]]) -> tuple[Row, ...]:
     """Rows of the finished cells in the order of the plan."""
     return tuple(row for cell in cells for row in rows.get(cell.key, ()))
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system frees it when the process ends, even by kill -9."""
-    stream = (folder / LOCK).open("a+")
-    try:
-        if not _try_lock(stream):
-            stream.seek(0)
-            raise FolderBusyError(
-                f"{folder} is in use by process {stream.read().strip() or 'unknown'}; wait for it or give another "
-                "folder (--out)"
-            )
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        yield
-    finally:
-        stream.close()
-
-
-def _try_lock(stream: IO[str]) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # not a Unix system: no lock, as before
-        return True
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

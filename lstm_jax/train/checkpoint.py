@@ -77,7 +77,7 @@ def load_checkpoint(folder: Path, like: Any, say: Callable[[str], None] = print)
             verify_checkpoint(path)
         except DamagedCheckpointError as error:
             if position == 0:
-                raise DamagedCheckpointError(f"{error}; no older one is left: start again (overwrite)") from None
+                raise DamagedCheckpointError(f"{error}; no older one is left: start again (--overwrite)") from None
             say(f"{error}; going back to the checkpoint of step {steps[position - 1]}")
             set_aside = path.with_suffix(DAMAGED)
             shutil.rmtree(set_aside, ignore_errors=True)

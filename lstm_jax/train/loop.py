@@ -58,8 +58,9 @@ def train(
 ) -> Summary:
     """Run ``config`` in ``directory``: config.json, metrics.csv, manifest.json, summary.json, checkpoints/.
 
-    A run that was killed continues with ``resume`` and ends with the same bytes as one that never stopped. SIGTERM
-    and Ctrl-C save a checkpoint after the current chunk of ``log_every`` steps and return; a second one exits at once.
+    A run that was killed continues with ``resume=True`` and ends with the same bytes as one that never stopped.
+    SIGTERM and Ctrl-C save a checkpoint after the current chunk of ``log_every`` steps and return; a second one exits
+    at once.
 
     Args:
         config: the run; ``train.trials`` > 1 runs several seeds in one program.
@@ -69,13 +70,14 @@ def train(
         progress: a bar on a terminal, plain lines elsewhere.
 
     Raises:
-        FileExistsError: the folder is not empty, and neither ``resume`` nor ``overwrite`` was asked for.
+        FileExistsError: the folder is not empty, and neither ``resume=True`` nor ``overwrite=True`` was given.
+        FolderBusyError: another process works in the folder.
         ValueError: unknown names, impossible values, another config in the folder.
         FloatingPointError: a trial diverged under ``nan_policy="raise"``.
     """
     path, last = Path(directory), config.train.steps
     seeds = list(range(config.train.seed, config.train.seed + config.train.trials))
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, records.alone_in(path):
         # -- the folder, the data, the program
         records.check_run(path, config, resume=resume, overwrite=overwrite)
         if resume and (path / SUMMARY).is_file():
@@ -118,7 +120,7 @@ def train(
                 save(path, step, trials, config)
             if interrupt:
                 manifest.write("interrupted")
-                reporter.say(f"interrupted; step {step} is saved in {path}: continue with resume")
+                reporter.say(f"interrupted; step {step} is saved in {path}: continue with --resume")
                 return summarise(problem, trials, seeds, None, interrupt.exit_code)
             tested = program.evaluate(trials.best.params, problem.test)
             summary = summarise(problem, trials, seeds, tested, 0)

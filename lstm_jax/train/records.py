@@ -8,17 +8,83 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from lstm_jax.train.config import Config, from_json, to_json
 from lstm_jax.train.machine import describe_machine
 
 CONFIG, METRICS, MANIFEST, SUMMARY = "config.json", "metrics.csv", "manifest.json", "summary.json"
 CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
+
+
+class FolderBusyError(RuntimeError):
+    """Another process works on the same folder."""
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make ``folder`` where it lacks and hold its lock; what was made goes again if nothing was put into it.
+
+    The system frees the lock when the process ends, even by kill -9; the file it leaves then means nothing.
+
+    Raises:
+        FolderBusyError: another process, or another call in this one, holds the lock.
+        FileExistsError: ``folder`` is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; name a folder")
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    stream = _lock(folder)
+    try:
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / LOCK).unlink()  # while the lock is held: see _lock
+        stream.close()
+        with suppress(OSError):
+            for place in made:
+                place.rmdir()
+
+
+def _lock(folder: Path) -> IO[str]:
+    """The locked file of ``folder``; taken again where its last holder removed it between our open and our lock."""
+    while True:
+        stream = (folder / LOCK).open("a+")
+        if not _try_lock(stream):
+            with stream:
+                stream.seek(0)
+                holder = stream.read().strip() or "unknown"
+            raise FolderBusyError(
+                f"{folder} is in use by process {holder}; wait for it or give another folder (--out)"
+            )
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), os.stat(folder / LOCK)):
+                return stream
+        stream.close()
+
+
+def _try_lock(stream: IO[str]) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # not a Unix system: no lock
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def check_run(path: Path, config: Config, *, resume: bool, overwrite: bool) -> None:
@@ -30,13 +96,14 @@ def check_run(path: Path, config: Config, *, resume: bool, overwrite: bool) -> N
         ValueError: both were asked for, or the run in the folder has another config.
     """
     if resume and overwrite:
-        raise ValueError("resume continues a run and overwrite discards it: choose one")
+        raise ValueError("--resume continues a run and --overwrite discards it: choose one")
     if path.exists() and not path.is_dir():
         raise FileExistsError(f"{path} is a file; a run needs a folder of its own")
-    occupied = path.is_dir() and any(path.iterdir())
+    occupied = path.is_dir() and any(entry.name != LOCK for entry in path.iterdir())
     if occupied and not (resume or overwrite):
         raise FileExistsError(
-            f"{path} is not empty: continue that run with resume, replace it with overwrite, or name another folder"
+            f"{path} is not empty: continue that run with --resume, replace it with --overwrite, or name another "
+            "folder (--out)"
         )
     if occupied and not (path / CONFIG).is_file():
         raise FileExistsError(f"{path} is not empty and holds no run ({CONFIG} is missing): name another folder")
@@ -64,7 +131,10 @@ def _same_config(path: Path, config: Config) -> None:
         if before[room][name] != now[room][name]
     ]
     if changed:
-        raise ValueError(f"cannot resume {path.parent}, its config differs: {'; '.join(changed)}")
+        raise ValueError(
+            f"cannot resume {path.parent}, its config differs: {'; '.join(changed)}. `--resume` alone, without these "
+            "options, continues with the folder's own settings"
+        )
 
 
 def warn(text: str) -> None:

@@ -18,6 +18,7 @@ from lstm_jax.train.loop import describe, next_stop, train
 from lstm_jax.train.parallel import build_program
 from lstm_jax.train.population import run_population, stack_hypers
 from lstm_jax.train.program import begin, to_host
+from lstm_jax.train.records import FolderBusyError, alone_in
 from lstm_jax.train.source import load_problem
 
 SCRIPT = """
@@ -126,6 +127,16 @@ def test_a_folder_in_use_is_refused(finite, uninterrupted):
         train(finite, uninterrupted[0], progress=False)
 
 
+@pytest.mark.parametrize("choice", [{}, {"resume": True}, {"overwrite": True}])
+def test_a_run_that_another_process_works_on_is_left_alone(finite, uninterrupted, choice):
+    path = uninterrupted[0]
+    with alone_in(path):
+        before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+        with pytest.raises(FolderBusyError, match="in use by process"):
+            train(finite, path, progress=False, **choice)
+        assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
 def test_killed_and_resumed_is_bitwise_the_run_that_never_stopped(tmp_path, root, tiny, assert_same_bits):
     config = tiny(steps=90, log_every=3, eval_every=6, checkpoint_every=6, keep=2, trials=2, input_noise=0.1)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
@@ -136,6 +147,7 @@ def test_killed_and_resumed_is_bitwise_the_run_that_never_stopped(tmp_path, root
     assert process.returncode == -signal.SIGKILL
     reached = checkpoint_steps(killed / "checkpoints")[-1]
     assert 0 < reached < config.train.steps
+    assert (killed / ".lock").exists(), "killed while it held the folder"
     assert not (killed / "summary.json").exists()
     train(config, killed, resume=True, progress=False)
     train(config, whole, progress=False)

@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
+import os
 
 import pytest
 
-from lstm_jax.train.records import Manifest, MetricsFile, check_run, start_run
+from lstm_jax.train.records import FolderBusyError, Manifest, MetricsFile, alone_in, check_run, start_run
 
 
 def open_run(path, config, *, resume, overwrite):
@@ -98,3 +99,52 @@ def test_the_manifest_of_a_run_that_an_error_ended_is_not_left_running(tmp_path,
         assert json.loads((tmp_path / "manifest.json").read_text())["status"] == "running"
         raise error
     assert json.loads((tmp_path / "manifest.json").read_text())["status"] == status
+
+
+def test_a_folder_has_one_user_and_is_free_after_it(tmp_path):
+    with alone_in(tmp_path):
+        with pytest.raises(FolderBusyError, match=f"in use by process {os.getpid()}"), alone_in(tmp_path):
+            pass
+        with pytest.raises(FolderBusyError), alone_in(tmp_path):
+            pass  # a refusal frees nothing
+    with alone_in(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_a_holder_who_removed_it_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+    from lstm_jax.train import records
+
+    attempts, try_lock = [], records._try_lock
+
+    def removed_by_its_last_holder(stream):
+        attempts.append(stream)
+        if len(attempts) == 1:
+            (tmp_path / ".lock").unlink()
+        return try_lock(stream)
+
+    monkeypatch.setattr(records, "_try_lock", removed_by_its_last_holder)
+    with alone_in(tmp_path), pytest.raises(FolderBusyError), alone_in(tmp_path):
+        pass
+    assert len(attempts) == 3
+
+
+def test_a_folder_made_for_the_lock_goes_with_it_unless_it_was_used(tmp_path):
+    with alone_in(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b").is_dir()
+    assert list(tmp_path.iterdir()) == []
+    with alone_in(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "b" / "kept").touch()
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["kept"]
+
+
+def test_a_lock_that_a_killed_process_left_is_not_content(tmp_path, tiny):
+    (tmp_path / ".lock").write_text("1")
+    with alone_in(tmp_path):
+        check_run(tmp_path, tiny(), resume=False, overwrite=False)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="is a file"), alone_in(tmp_path / "file"):
+        pass
