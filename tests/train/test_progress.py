@@ -1,6 +1,10 @@
 """Plain lines where nobody sits at a terminal."""
 
+import io
 import re
+import sys
+
+import pytest
 
 from lstm_jax.train.progress import Reporter
 
@@ -26,19 +30,39 @@ def test_silence_lets_warnings_through(capsys):
     assert capsys.readouterr().err == "heard\n"
 
 
-def test_a_terminal_gets_a_bar(monkeypatch):
-    import io
-    import sys
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
 
+def terminal(monkeypatch) -> Terminal:
+    """A terminal of 80 columns."""
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    return screen
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    screen = terminal(monkeypatch)
     with Reporter(4, 0, 1, shown=True) as reporter:
         reporter.step(2, "mse 0.5")
         reporter.say("a line above")
         reporter.step(4, "mse 0.25")
     assert re.search(r"4/4", screen.getvalue()) and "a line above" in screen.getvalue()
+
+
+@pytest.mark.parametrize("steps", [400, 1_000_000])
+def test_80_columns_show_bar_steps_time_left_and_losses(monkeypatch, steps):
+    screen, now = terminal(monkeypatch), [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    with Reporter(steps, 0, 3200, shown=True) as reporter:
+        for step in (100, 200):
+            now[0] += 1000.0
+            reporter.step(step, "train accuracy 0.1667  validation accuracy 0.1567")
+    last = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", screen.getvalue()).strip().splitlines()[-1]
+    assert len(last) <= 80 and "\u2501\u2501\u2501\u2501" in last
+    assert re.search(rf"200/{steps}\b", last) and "train accuracy 0" in last
+    left = {400: "ETA 0:33:20", 1_000_000: "ETA 115 days, 17:13:20"}[steps]
+    assert left in last
