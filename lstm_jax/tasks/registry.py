@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from lstm_jax.cell.variants import nearest
 from lstm_jax.tasks.adding import Adding, Adding1997
 from lstm_jax.tasks.copying import Copy
-from lstm_jax.tasks.options import guess
 from lstm_jax.tasks.temporal_order import TemporalOrder
 
 
@@ -26,7 +26,7 @@ class Registry(dict[str, Any]):
         self.what = what
 
     def __missing__(self, name: object) -> Any:
-        raise UnknownName(f"unknown {self.what} {name!r}{guess(name, self)}; known: {', '.join(sorted(self))}")
+        raise UnknownName(f"unknown {self.what} {name!r}; {nearest(str(name), self)}")
 
 
 TASKS: dict[str, Any] = Registry("task", (Adding, Adding1997, TemporalOrder, Copy))

@@ -179,7 +179,7 @@ def test_traced_batch_size_names_static_argnums():
 def test_unknown_task_suggests_the_nearest_name():
     with pytest.raises(KeyError) as caught:
         TASKS["addin"]
-    assert str(caught.value).startswith("unknown task 'addin'; did you mean 'adding'?")
+    assert str(caught.value).startswith("unknown task 'addin'; did you mean 'adding'? known: adding, ")
     with pytest.raises(KeyError, match="known: adding, adding_1997, copy, temporal_order"):
         TASKS["zzz"]
     assert "addin" not in TASKS and TASKS.get("addin") is None
