@@ -26,7 +26,7 @@ class Options:
     out: Path = Path("runs/latest")
     """Folder of the run: config.json, metrics.csv, manifest.json, summary.json, checkpoints."""
     resume: bool = False
-    """Continue the run in the folder from its newest checkpoint."""
+    """Continue the run in the folder from its newest checkpoint, with the settings that lie there."""
     overwrite: bool = False
     """Discard the run in the folder."""
     quiet: bool = False
@@ -56,18 +56,36 @@ def run(arguments: list[str]) -> int:
 
 
 def _defaults(arguments: list[str]) -> Options:
-    """The file of ``--config`` gives the defaults that the other options change."""
+    """Where the other options start from: the file of ``--config``, or with ``--resume`` that of the folder's run."""
     import argparse
 
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early = argparse.ArgumentParser(prog="lstm-jax train", add_help=False, allow_abbrev=False)
     early.add_argument("--config", type=Path)
-    path = early.parse_known_args(arguments)[0].config
+    early.add_argument("--out", type=Path, default=Options.out)
+    for flag in ("--resume", "--overwrite"):
+        early.add_argument(flag, action="store_true")
+    if {"-h", "--help"} & set(arguments):
+        return Options()
+    given = early.parse_known_args(arguments)[0]
+    own = _own_config(given.out) if given.resume and not given.overwrite else None
+    path = given.config or own
     if path is None:
         return Options()
     try:
-        return Options(run=from_json(path.read_text()), config=path)
+        return Options(run=from_json(path.read_text()), config=given.config)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def _own_config(folder: Path) -> Path:
+    """Settings of the run in ``folder``, which must be there."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UsageError(
+            f"{folder} holds no run to resume ({path.name} is missing): give its folder with --out, or leave out "
+            "--resume to start one"
+        )
+    return path
 
 
 def _train(options: Options) -> int:

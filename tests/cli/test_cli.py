@@ -86,6 +86,9 @@ def test_the_help_lists_every_verb(capsys):
         (["train", "--dry-run", "--data.options", "length", "long"], "length must be an integer"),
         (["train", "--dry-run", "--data.name", "mnist", "--data.options", "ordr", "x"], "did you mean 'order'"),
         (["study", "--dry-run", "--tasks", "addding"], "did you mean 'adding'"),
+        (["study", "--dry-run", "--model.variant", "V"], "a study sets --model.variant itself; name the variants with"),
+        (["study", "--dry-run", "--data.name=copy"], "a study sets --data.name itself; name the tasks with --tasks"),
+        (["study", "--dry-run", "--train.trials", "3"], "a study sets --train.trials itself; give their number with"),
         (["study", "--dry-run", "--variants", "V", "NFK"], "did you mean 'NFG'"),
         (["study", "--dry-run", "--reference", "VV"], "did you mean 'V'"),
     ],
@@ -208,6 +211,12 @@ def test_a_study_is_planned_from_options_or_from_its_own_json(tmp_path, capsys):
     assert capsys.readouterr().out == text
 
 
+def test_the_seeds_of_a_study_count_from_the_seed_of_the_run(capsys):
+    assert main(["study", "--dry-run", "--train.seed", "40", "--seeds", "2"]) == 0
+    cells = Study.from_json(capsys.readouterr().out).cells()
+    assert {(cell.config.train.seed, cell.config.train.trials) for cell in cells} == {(40, 2)}
+
+
 def test_lists_have_one_line_an_entry(capsys):
     from lstm_jax.cell.variants import SUMMARIES
     from lstm_jax.tasks import TASKS
@@ -251,10 +260,13 @@ def test_train_and_study_leave_what_they_promise(tmp_path):
     assert result.returncode == 0, result.stderr
     assert {"config.json", "metrics.csv", "manifest.json", "summary.json"} <= {path.name for path in run.iterdir()}
     refused = command("train", "--out", str(run), *small)
-    assert refused.returncode == 1 and "not empty" in refused.stderr
+    assert refused.returncode == 1 and "not empty" in refused.stderr and "--resume" in refused.stderr
+    again = command("train", "--out", str(run), "--resume")
+    assert again.returncode == 0 and again.stdout == result.stdout, again.stderr
     out = tmp_path / "study"
     result = command("study", "--out", str(out), "--variants", "V", "RNN", "--seeds", "2", *small)
     assert result.returncode == 0, result.stderr
+    assert "study: 1 task x 2 variants x 2 seeds on " in result.stdout and " for 2 cells. " in result.stdout
     written = {"config.json", "results.csv", "manifest.json", "table.md", "figure.png"}
     assert written <= {path.name for path in out.iterdir()}
     machine = json.loads((out / "manifest.json").read_text())
@@ -277,3 +289,36 @@ def test_a_config_file_keeps_none(tmp_path, capsys):
     path.write_text(to_json(replace(Config(), optimizer=OptimizerConfig(clip_norm=None))))
     assert main(["train", "--config", str(path), "--print-config"]) == 0
     assert from_json(capsys.readouterr().out).optimizer.clip_norm is None
+
+
+def test_resume_starts_from_the_settings_of_the_run(tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(to_json(replace(Config(), optimizer=OptimizerConfig(learning_rate=0.125))))
+    assert main(["train", "--out", str(run), "--resume", "--print-config"]) == 0
+    assert capsys.readouterr().out == (run / "config.json").read_text()
+    assert main(["train", f"--out={run}", "--resume", "--train.steps", "7"]) == 1
+    said = capsys.readouterr().err
+    assert "train.steps: " in said and "became 7" in said and "`--resume` alone" in said
+    assert "learning_rate" not in said, "only what was given differs"
+
+
+def test_resume_without_a_run_is_refused_and_starts_nothing(tmp_path, capsys):
+    for folder in (tmp_path / "typo", tmp_path):
+        assert main(["train", "--out", str(folder), "--resume"]) == 2
+        assert "holds no run to resume" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_is_given_whatever_else_was_asked(tmp_path, capsys):
+    assert main(["train", "--out", str(tmp_path), "--resume", "--help"]) == 0
+    assert "--overwrite" in capsys.readouterr().out
+
+
+def test_a_busy_run_folder_is_a_sentence_and_an_error(tmp_path, capsys):
+    from lstm_jax.train.records import alone_in
+
+    with alone_in(tmp_path / "run"):
+        assert main(["train", "--out", str(tmp_path / "run"), "--train.steps", "1", "--quiet"]) == 1
+    assert f"in use by process {os.getpid()}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
