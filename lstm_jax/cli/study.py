@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from lstm_jax.studies.collect import Row
 
 MANIFEST = "manifest.json"
+VARIED = {
+    "--model.variant": "name the variants with --variants",
+    "--data.name": "name the tasks with --tasks",
+    "--train.trials": "give their number with --seeds",
+}
+"""Settings of a run that a study varies, and what to give instead."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Options:
     variants: tuple[str, ...] = ("V", "NFG", "RNN")
     """Names in `lstm-jax variants`."""
     seeds: int = 5
-    """Trials of each variant on each task."""
+    """Trials of each variant on each task, with seeds from --train.seed on."""
     reference: str = "V"
     """The variant that the others are compared with."""
     plan: Path | None = None
@@ -49,6 +55,7 @@ class Options:
 def run(arguments: list[str]) -> int:
     """Parse and conduct."""
     options = tyro.cli(Options, args=arguments, prog="lstm-jax study", config=(tyro.conf.FlagCreatePairsOff,))
+    _refuse_varied(arguments)
     study = _study(options)
     if options.dry_run:
         print(study.to_json(), end="")
@@ -60,13 +67,19 @@ def run(arguments: list[str]) -> int:
 def _study(options: Options) -> Study:
     if options.plan is not None:
         return _planned(options.plan)
-    from dataclasses import replace
-
     named = {task: replace(options.config.data, name=task) for task in options.tasks}
     if len(named) > 1 and options.config.data.options:
         raise UsageError("--data.options belong to one task; give several tasks their options in a --plan")
     tasks = tuple((task, replace(options.config, data=_data(data))) for task, data in named.items())
     return Study(options.out.name or "study", tasks, options.variants, options.seeds, options.reference)
+
+
+def _refuse_varied(arguments: list[str]) -> None:
+    """What the study sets itself, cell by cell, is not silently replaced when it was asked for."""
+    given = {argument.partition("=")[0] for argument in arguments}
+    for option, instead in VARIED.items():
+        if option in given:
+            raise UsageError(f"a study sets {option} itself; {instead}")
 
 
 def _planned(path: Path) -> Study:
@@ -98,10 +111,9 @@ def conduct(study: Study, out: Path, overwrite: bool = False) -> list[Row]:
     started, begun = datetime.now(UTC), time.monotonic()
     machine = describe_machine()
     screen = console()
-    screen.print(
-        f"{study.name}: {len(study.tasks)} tasks x {len(study.variants)} variants x {study.seeds} seeds "
-        f"on {machine['devices']} x {machine['device']}, into {out}"
-    )
+    size = (len(study.tasks), "task"), (len(study.variants), "variant"), (study.seeds, "seed")
+    sizes = " x ".join(_counted(*part) for part in size)
+    screen.print(f"{study.name}: {sizes} on {machine['devices']} x {machine['device']}, into {out}")
     with StudyWatch(screen) as watch:
         rows = run_study(study, out, watch=watch, overwrite=overwrite)
     ran = watch.finished_here
@@ -111,8 +123,13 @@ def conduct(study: Study, out: Path, overwrite: bool = False) -> list[Row]:
         _write_manifest(out, study, {**record, **machine}, keep=len(ran) < len(study.cells()))
     table, figure = write_report(out, reference=study.reference)
     print_comparison(rows, study.reference)
-    screen.print(f"{clock(wall)} for {len(ran)} cells. Wrote {out / 'results.csv'}, {table}, {figure}", markup=False)
+    cells = _counted(len(ran), "cell")
+    screen.print(f"{clock(wall)} for {cells}. Wrote {out / 'results.csv'}, {table}, {figure}", markup=False)
     return rows
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _write_manifest(out: Path, study: Study, record: dict[str, object], keep: bool) -> None:

@@ -86,7 +86,7 @@ def test_the_help_lists_every_verb(capsys):
         (["train", "--dry-run", "--data.options", "length", "long"], "length must be an integer"),
         (["train", "--dry-run", "--data.name", "mnist", "--data.options", "ordr", "x"], "did you mean 'order'"),
         (["study", "--dry-run", "--tasks", "addding"], "did you mean 'adding'"),
-        (["study", "--dry-run", "--model.variant", "V"], "a study sets --model.variant itself; name the variants with"),
+        (["study", "--dry-run", "--model.variant", "V"], "a study sets --model.variant itself; name the variants"),
         (["study", "--dry-run", "--data.name=copy"], "a study sets --data.name itself; name the tasks with --tasks"),
         (["study", "--dry-run", "--train.trials", "3"], "a study sets --train.trials itself; give their number with"),
         (["study", "--dry-run", "--variants", "V", "NFK"], "did you mean 'NFG'"),
