@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lstm_jax.train.network import Network, apply_network, count_parameters, init_network
     from lstm_jax.train.objective import Mean, divide, measure
     from lstm_jax.train.population import PopulationResult, Progress, run_population
+    from lstm_jax.train.saved import load_run
     from lstm_jax.train.source import Problem, load_problem
     from lstm_jax.train.step import Hyper, TrainState, init_state, make_train_step
 
@@ -50,6 +51,7 @@ __all__ = [
     "init_network",
     "init_state",
     "load_problem",
+    "load_run",
     "make_train_step",
     "measure",
     "run_population",
@@ -67,6 +69,7 @@ _HOME = {
     **dict.fromkeys(("Network", "apply_network", "count_parameters", "init_network"), "network"),
     **dict.fromkeys(("Mean", "divide", "measure"), "objective"),
     **dict.fromkeys(("PopulationResult", "Progress", "run_population"), "population"),
+    "load_run": "saved",
     **dict.fromkeys(("Problem", "load_problem"), "source"),
     **dict.fromkeys(("Hyper", "TrainState", "init_state", "make_train_step"), "step"),
 }

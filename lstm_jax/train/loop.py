@@ -36,7 +36,8 @@ class Summary:
     Attributes:
         seeds: of the trials.
         metric: what ``validation`` is about: its best value, reached at ``best_step``.
-        test: every metric on the test set with the parameters of the best validation; empty if interrupted.
+        test: every metric on the test set with the parameters of the best validation; empty if interrupted, None for a
+            trial that had no validation.
         steps_run: updates done; ``diverged``: a loss or gradient was not finite.
         parameters: numbers learned by one trial.
         exit_code: 0 done, 3 every trial diverged, 130 or 143 interrupted with a checkpoint saved.
@@ -114,6 +115,7 @@ def train(
                 reporter.step(step, describe(problem, rows, running))
                 if step % config.train.checkpoint_every == 0 or step == last:
                     saved = save(path, step, trials, config)
+                    manifest.write("running")  # with the time so far, for the case of a kill
 
             # -- the end: leave with everything saved, or look at the test set for the first and only time
             if saved != step:
@@ -177,7 +179,7 @@ def summarise(problem: Problem, trials: Trials, seeds: list[int], tested: Metric
         metric=problem.metric,
         validation=_finite(best.value),
         best_step=best.step.tolist(),
-        test={name: _finite(np.asarray(divide(mean))) for name, mean in test.items()},
+        test={name: _finite(np.where(best.step > 0, divide(mean), np.nan)) for name, mean in test.items()},
         steps_run=state.step.tolist(),
         diverged=state.diverged.tolist(),
         parameters=count_parameters(best.params) // len(seeds),

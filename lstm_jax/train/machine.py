@@ -26,12 +26,13 @@ def default_cache() -> Path:
 def use_whole_machine(cache: Path | None = None) -> None:
     """One host device a core (trials spread over them) and compiled programs kept on disk.
 
-    Call it before JAX computes anything; what the environment says (``JAX_NUM_CPU_DEVICES``,
-    ``JAX_COMPILATION_CACHE_DIR``) wins.
+    Call it before JAX computes anything; what the environment says (``JAX_NUM_CPU_DEVICES``, ``XLA_FLAGS`` with
+    ``--xla_force_host_platform_device_count``, ``JAX_COMPILATION_CACHE_DIR``) wins.
     """
     import jax
 
-    if "JAX_NUM_CPU_DEVICES" not in os.environ:
+    forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if "JAX_NUM_CPU_DEVICES" not in os.environ and not forced:
         try:
             jax.config.update("jax_num_cpu_devices", cores())
         except RuntimeError:

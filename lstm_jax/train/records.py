@@ -159,7 +159,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 @dataclass
 class Manifest:
-    """The circumstances of a run, written at its start and again at its end, whatever ends it."""
+    """The circumstances of a run, written at its start, at each checkpoint and at its end, whatever ends it."""
 
     path: Path
     seeds: Sequence[int]

@@ -217,6 +217,14 @@ def test_the_seeds_of_a_study_count_from_the_seed_of_the_run(capsys):
     assert {(cell.config.train.seed, cell.config.train.trials) for cell in cells} == {(40, 2)}
 
 
+def test_help_names_the_whole_command_and_no_default_for_what_is_required(capsys):
+    assert main(["bench", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: lstm-jax bench")
+    assert main(["data", "prepare", "--help"]) == 0
+    assert "default: ''" not in capsys.readouterr().out
+    assert main(["data", "prepare"]) == 2
+
+
 def test_lists_have_one_line_an_entry(capsys):
     from lstm_jax.cell.variants import SUMMARIES
     from lstm_jax.tasks import TASKS
@@ -289,36 +297,3 @@ def test_a_config_file_keeps_none(tmp_path, capsys):
     path.write_text(to_json(replace(Config(), optimizer=OptimizerConfig(clip_norm=None))))
     assert main(["train", "--config", str(path), "--print-config"]) == 0
     assert from_json(capsys.readouterr().out).optimizer.clip_norm is None
-
-
-def test_resume_starts_from_the_settings_of_the_run(tmp_path, capsys):
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "config.json").write_text(to_json(replace(Config(), optimizer=OptimizerConfig(learning_rate=0.125))))
-    assert main(["train", "--out", str(run), "--resume", "--print-config"]) == 0
-    assert capsys.readouterr().out == (run / "config.json").read_text()
-    assert main(["train", f"--out={run}", "--resume", "--train.steps", "7"]) == 1
-    said = capsys.readouterr().err
-    assert "train.steps: " in said and "became 7" in said and "`--resume` alone" in said
-    assert "learning_rate" not in said, "only what was given differs"
-
-
-def test_resume_without_a_run_is_refused_and_starts_nothing(tmp_path, capsys):
-    for folder in (tmp_path / "typo", tmp_path):
-        assert main(["train", "--out", str(folder), "--resume"]) == 2
-        assert "holds no run to resume" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_help_is_given_whatever_else_was_asked(tmp_path, capsys):
-    assert main(["train", "--out", str(tmp_path), "--resume", "--help"]) == 0
-    assert "--overwrite" in capsys.readouterr().out
-
-
-def test_a_busy_run_folder_is_a_sentence_and_an_error(tmp_path, capsys):
-    from lstm_jax.train.records import alone_in
-
-    with alone_in(tmp_path / "run"):
-        assert main(["train", "--out", str(tmp_path / "run"), "--train.steps", "1", "--quiet"]) == 1
-    assert f"in use by process {os.getpid()}" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []

@@ -158,6 +158,23 @@ def test_killed_and_resumed_is_bitwise_the_run_that_never_stopped(tmp_path, root
     assert_same_bits(tree, expected)
 
 
+def test_each_checkpoint_brings_the_time_in_the_manifest_up_to_date(tmp_path, tiny, monkeypatch):
+    from lstm_jax.train import loop
+
+    times, save = [], loop.save
+
+    def note_what_a_kill_would_leave(*arguments):
+        manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+        assert manifest["status"] == "running"
+        times.append(manifest["sittings"][0]["wall_seconds"])
+        time.sleep(0.01)
+        return save(*arguments)
+
+    monkeypatch.setattr(loop, "save", note_what_a_kill_would_leave)
+    train(tiny(), tmp_path / "run", progress=False)
+    assert len(times) == 3 and times[0] < times[1] < times[2]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_leaves(tmp_path, root, long, number, code):
     process = spawn(long, tmp_path / "run", root)
@@ -202,6 +219,7 @@ def test_a_run_whose_trials_all_diverge_says_so(tmp_path, tiny):
     config = tiny(learning_rate=1e38, clip_norm=None, steps=400, eval_every=400, log_every=400, checkpoint_every=400)
     summary = train(config, tmp_path / "run", progress=False)
     assert summary.exit_code == 3 and summary.diverged == [True]
+    assert summary.test == {"mse": [None]}, "there is no best validation whose parameters could be tested"
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "diverged"
 
 

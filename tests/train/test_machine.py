@@ -1,0 +1,25 @@
+"""How many devices a process takes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+COUNT = "import jax; from lstm_jax.train import use_whole_machine; use_whole_machine(); print(len(jax.devices()))"
+
+
+@pytest.mark.parametrize(
+    "choice", [{"JAX_NUM_CPU_DEVICES": "3"}, {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}]
+)
+def test_the_environment_says_how_many_host_devices_there_are(choice, root):
+    clean = {name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT],
+        env=clean | {"JAX_PLATFORMS": "cpu"} | choice,
+        capture_output=True,
+        text=True,
+        cwd=root,
+        check=True,
+    )
+    assert done.stdout.split() == ["3"]
