@@ -12,6 +12,7 @@ from types import FrameType, MappingProxyType
 from typing import NoReturn
 
 from lstm_jax.cell.variants import nearest
+from lstm_jax.cli.pairs import split_pairs
 
 DONE, ERROR, USAGE, NOT_FINITE = 0, 1, 2, 3
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         complain(f"unknown verb {verb!r}; {nearest(verb, VERBS)}. `lstm-jax --help` says what they do")
         return USAGE
-    return guarded(lambda left: importlib.import_module(f"lstm_jax.cli.{verb}").run(left), rest)
+    return guarded(lambda left: importlib.import_module(f"lstm_jax.cli.{verb}").run(left), split_pairs(rest))
 
 
 def guarded(command: Callable[[list[str]], int], arguments: Sequence[str]) -> int:

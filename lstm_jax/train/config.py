@@ -116,7 +116,7 @@ class DataConfig:
     name: str = "adding"
     """Name in TASKS or DATASETS."""
     options: tuple[tuple[str, Option], ...] = ()
-    """Options of the task, or of the data set's view, as (name, value) pairs; a mapping is accepted."""
+    """Options of the task, or of the data set's view: `length 20` or `length=20 longest=30`; a mapping in Python."""
     batch_size: int = 32
     """Sequences in each training step."""
     input_noise: float = 0.0

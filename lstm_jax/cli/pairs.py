@@ -1,0 +1,28 @@
+"""``--data.options length=20`` for those who write pairs so; the parser knows ``length 20``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+PAIRED = "--data.options"
+"""The option, of every verb that has it, whose values are pairs."""
+
+
+def split_pairs(arguments: Sequence[str]) -> list[str]:
+    """The arguments with each ``name=value`` after ``--data.options`` as two; a value keeps the ``=`` in it."""
+    split: list[str] = []
+    within, value_next = False, False
+    for argument in arguments:
+        option, _, first = argument.partition("=")
+        if option == PAIRED and first:  # --data.options=length=20
+            within, value_next = True, "=" not in first
+            split += [PAIRED, *first.split("=", 1)]
+        elif argument.startswith("--"):
+            within, value_next = argument == PAIRED, False
+            split.append(argument)
+        elif within and not value_next and "=" in argument:
+            split += argument.split("=", 1)
+        else:
+            value_next = not value_next
+            split.append(argument)
+    return split
