@@ -161,7 +161,7 @@ def parse(shape: str) -> tuple[int, int, int, int]:
 
 
 def main(arguments: list[str]) -> int:
-    options = tyro.cli(Options, args=arguments, prog="bench")
+    options = tyro.cli(Options, args=arguments, prog="lstm-jax bench")
     if options.readme:
         for readme in options.readme:
             readme.write_text(embed(readme.read_text(), "speed", readme_section(options.out)))

@@ -29,11 +29,11 @@ class List(Places):
     """What is at hand, and from where it is or would be taken."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prepare(Places):
     """Prepare a data set once; later uses read the prepared folder."""
 
-    name: tyro.conf.Positional[str] = ""
+    name: tyro.conf.Positional[str]
     """Name in `lstm-jax data list`."""
 
 
@@ -68,9 +68,6 @@ def _list(places: Places) -> int:
 def _prepare(action: Prepare) -> int:
     from lstm_jax.datasets import DATASETS, prepare
 
-    if not action.name:
-        complain(f"name a data set: {', '.join(sorted(DATASETS))}")
-        return USAGE
     if action.name not in DATASETS:
         complain(f"unknown data set {action.name!r}; {nearest(action.name, DATASETS)}")
         return USAGE
