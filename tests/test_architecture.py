@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RANKS = {
+    "names": -1,
     "cell": 0,
     "tasks": 0,
     "unroll": 1,

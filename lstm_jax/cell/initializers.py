@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.variants import Variant, nearest
+from lstm_jax.cell.variants import Variant
+from lstm_jax.names import nearest
 
 Initializer = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]
 """``f(key, shape, dtype) -> array`` of one weight: ``(I, H)``, ``(H, H)``, ``(H,)``."""

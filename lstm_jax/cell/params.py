@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.initializers import GateBias, Initializer, forget_bias_rule, scheme
-from lstm_jax.cell.variants import Variant, nearest, positive, resolve
+from lstm_jax.cell.variants import Variant, positive, resolve
+from lstm_jax.names import nearest
 
 
 class Params(NamedTuple):

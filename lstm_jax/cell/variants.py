@@ -6,11 +6,11 @@ row, no weight and no operation.
 
 from __future__ import annotations
 
-import difflib
 import operator
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from types import MappingProxyType
+
+from lstm_jax.names import Registry, nearest
 
 CHOICES = MappingProxyType(
     {
@@ -23,16 +23,6 @@ CHOICES = MappingProxyType(
         "feedback": ("full", "truncated"),
     }
 )
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint that ends an error about an unknown name: the nearest known one, and all of them."""
-    known = sorted(known)
-    match = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5) or difflib.get_close_matches(
-        str(name).lower(), [k.lower() for k in known], n=1, cutoff=0.5
-    )
-    guess = next((k for k in known if match and k.lower() == match[0].lower()), None)
-    return (f"did you mean {guess!r}? " if guess else "") + f"known: {', '.join(known)}"
 
 
 @dataclass(frozen=True)
@@ -120,15 +110,8 @@ class Variant:
         return hidden_size // self.block_size
 
 
-class _Named(dict):
-    """Records by name; an unknown one gets a sentence."""
-
-    def __missing__(self, name: str) -> Variant:
-        raise KeyError(f"unknown variant {name!r}; {nearest(name, self)}")
-
-
 def _named(**records: dict) -> MappingProxyType:
-    return MappingProxyType(_Named({name: Variant(name=name, **changes) for name, changes in records.items()}))
+    return MappingProxyType(Registry("variant", (Variant(name=name, **changes) for name, changes in records.items())))
 
 
 _GATED_UNIT = {"forget_gate": "coupled", "output_gate": "open", "block_output": "identity", "peepholes": False}

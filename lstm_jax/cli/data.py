@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from lstm_jax.cell.variants import nearest
 from lstm_jax.cli.dispatch import DONE, USAGE, complain
+from lstm_jax.names import nearest
 
 ACTIONS = ("list", "prepare")
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType, MappingProxyType
 from typing import NoReturn
 
-from lstm_jax.cell.variants import nearest
 from lstm_jax.cli.pairs import split_pairs
+from lstm_jax.names import nearest
 
 DONE, ERROR, USAGE, NOT_FINITE = 0, 1, 2, 3
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -112,7 +112,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _code(error: Exception) -> int:
-    from lstm_jax.tasks import UnknownName
+    from lstm_jax.names import UnknownName
     from lstm_jax.train.config import UsageError
 
     if isinstance(error, UsageError | UnknownName):

@@ -91,8 +91,8 @@ def _planned(path: Path) -> Study:
 
 def _data(data: DataConfig) -> DataConfig:
     """The same record, after a check that task or data set exists."""
-    from lstm_jax.cell.variants import nearest
     from lstm_jax.datasets import DATASETS
+    from lstm_jax.names import nearest
     from lstm_jax.tasks import TASKS
 
     if data.name not in TASKS and data.name not in DATASETS:

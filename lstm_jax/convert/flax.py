@@ -22,8 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cell.params import Params, gate_view, pack_gates
-from lstm_jax.cell.variants import VARIANTS, Variant, nearest
+from lstm_jax.cell.variants import VARIANTS, Variant
 from lstm_jax.convert.checks import expect_no_peepholes, expect_shape
+from lstm_jax.names import nearest
 
 FLAX_GATE = {"i": "i", "f": "f", "z": "g", "o": "o"}
 """Flax's name of each of our rows, in the order in which its optimised cell packs them."""

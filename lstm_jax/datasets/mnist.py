@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_jax.cell.variants import nearest
 from lstm_jax.datasets.readers import gunzip
 from lstm_jax.datasets.record import Dataset, Example, Feature, RawDataError, RawFile, Rows
 from lstm_jax.datasets.sequences import Sequences, label_last, majority_accuracy
+from lstm_jax.names import nearest
 
 SIDE = 28
 PERMUTATION_SEED = 92916

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax.cell.variants import nearest
 from lstm_jax.datasets.sequences import Sequences
+from lstm_jax.names import nearest
 
 SPLITS = ("train", "validation", "test")
 

@@ -7,7 +7,7 @@ from lstm_jax.datasets.digits import DIGITS
 from lstm_jax.datasets.jsb_chorales import JSB_CHORALES
 from lstm_jax.datasets.mnist import MNIST
 from lstm_jax.datasets.record import Dataset
-from lstm_jax.tasks import Registry
+from lstm_jax.names import Registry
 
 DATASETS: dict[str, Dataset] = Registry("data set", (DIGITS, BACH_CHORALES, JSB_CHORALES, MNIST))
 """Name -> record. Unknown names raise a KeyError with the nearest one."""

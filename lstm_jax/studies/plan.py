@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from lstm_jax.cell.variants import VARIANTS, nearest
+from lstm_jax.cell.variants import VARIANTS
+from lstm_jax.names import nearest
 from lstm_jax.train.config import Config, UsageError, from_json, to_json
 
 Share = Callable[[float], None]

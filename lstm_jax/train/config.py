@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from lstm_jax.cell.initializers import SCHEMES
-from lstm_jax.cell.variants import VARIANTS, nearest
+from lstm_jax.cell.variants import VARIANTS
+from lstm_jax.names import nearest
 
 Option = None | int | float | bool | str
 

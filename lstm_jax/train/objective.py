@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.variants import nearest
+from lstm_jax.names import nearest
 from lstm_jax.tasks.batch import Batch
 
 

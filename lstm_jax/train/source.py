@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.variants import nearest
+from lstm_jax.names import nearest
 from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import DataConfig, UsageError

@@ -17,7 +17,8 @@ from jax import lax
 from lstm_jax.cell.adjoint import Saved, cell_adjoint, past_errors, save, transposed
 from lstm_jax.cell.params import Params
 from lstm_jax.cell.step import State, cell, product, products, spread, target_rows
-from lstm_jax.cell.variants import Variant, nearest
+from lstm_jax.cell.variants import Variant
+from lstm_jax.names import nearest
 from lstm_jax.unroll.lengths import blank, hold
 
 Mask: TypeAlias = jax.Array | None

@@ -15,8 +15,8 @@ import pytest
 from lstm_jax.cli import main
 from lstm_jax.cli.console import Clockwork, clock
 from lstm_jax.cli.dispatch import VERBS, Terminated, guarded
+from lstm_jax.names import UnknownName
 from lstm_jax.studies.plan import Study
-from lstm_jax.tasks import UnknownName
 from lstm_jax.train.config import Config, OptimizerConfig, UsageError, from_json, to_json
 
 VERB_NAMES = sorted(VERBS)

@@ -1,0 +1,35 @@
+"""Things known by name, and the sentence that answers an unknown one; below every room."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The hint that ends an error about an unknown name: the nearest known one, and all of them."""
+    known = sorted(known)
+    match = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5) or difflib.get_close_matches(
+        str(name).lower(), [k.lower() for k in known], n=1, cutoff=0.5
+    )
+    guess = next((k for k in known if match and k.lower() == match[0].lower()), None)
+    return (f"did you mean {guess!r}? " if guess else "") + f"known: {', '.join(known)}"
+
+
+class UnknownName(KeyError):
+    """A KeyError that prints its sentence instead of a quoted key."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Registry(dict[str, Any]):
+    """Entries by their ``name``; an unknown one raises ``UnknownName``. ``what`` says what they are."""
+
+    def __init__(self, what: str, entries: Iterable[Any]) -> None:
+        super().__init__({entry.name: entry for entry in entries})
+        self.what = what
+
+    def __missing__(self, name: object) -> Any:
+        raise UnknownName(f"unknown {self.what} {name!r}; {nearest(str(name), self)}")
