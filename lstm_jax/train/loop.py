@@ -24,7 +24,7 @@ from lstm_jax.train.progress import Reporter
 from lstm_jax.train.records import CHECKPOINTS, MANIFEST, SUMMARY, Manifest, MetricsFile
 from lstm_jax.train.source import Problem, load_problem
 from lstm_jax.train.step import Metrics
-from lstm_jax.train.trials import Trials, judge
+from lstm_jax.train.trials import Trials, final_scores, judge
 
 DIVERGED_EXIT_CODE = 3
 
@@ -179,7 +179,7 @@ def summarise(problem: Problem, trials: Trials, seeds: list[int], tested: Metric
         metric=problem.metric,
         validation=_finite(best.value),
         best_step=best.step.tolist(),
-        test={name: _finite(np.where(best.step > 0, divide(mean), np.nan)) for name, mean in test.items()},
+        test={name: _finite(values) for name, values in final_scores(best, test).items()},
         steps_run=state.step.tolist(),
         diverged=state.diverged.tolist(),
         parameters=count_parameters(best.params) // len(seeds),

@@ -22,7 +22,7 @@ from lstm_jax.train.parallel import build_program
 from lstm_jax.train.program import Program, begin, to_host
 from lstm_jax.train.source import Problem, load_problem
 from lstm_jax.train.step import Hyper, TrainState, default_hyper
-from lstm_jax.train.trials import Trials, judge
+from lstm_jax.train.trials import Trials, final_scores, judge
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PopulationResult:
     Attributes:
         seeds: of the trials; ``hypers``: their values.
         metric: the name that ``validation`` and the curve are about.
-        test: every metric on the test set, of the parameters at the best validation.
+        test: every metric on the test set, of the parameters at the best validation; NaN for a trial without one.
         validation: best value of ``metric`` on the validation set; ``best_step``: where.
         curve_steps: ``(E,)`` steps at which there was an evaluation; ``curve`` ``(N, E)`` validation, ``loss``
             ``(N, E)`` mean training loss since the one before (NaN once a trial has stopped).
@@ -173,7 +173,7 @@ def _result(
         seeds=seeds,
         hypers=jax.tree.map(np.asarray, hypers),
         metric=problem.metric,
-        test={name: np.asarray(divide(mean)) for name, mean in test.items()},
+        test=final_scores(best, test),
         validation=best.value,
         best_step=best.step,
         curve_steps=np.array([progress.step for progress in curve]),

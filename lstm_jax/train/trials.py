@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.train.network import Network
+from lstm_jax.train.objective import divide
 from lstm_jax.train.source import Problem
-from lstm_jax.train.step import TrainState
+from lstm_jax.train.step import Metrics, TrainState
 
 
 class Best(NamedTuple):
@@ -50,3 +52,11 @@ def judge(trials: Trials, values: jax.Array, *, higher_is_better: bool, patience
     best = jax.tree.map(choose, now, best)._replace(waits=waits)
     active = state.active if patience is None else state.active & (waits < patience)
     return Trials(state._replace(active=active), best)
+
+
+def final_scores(best: Best, tested: Metrics) -> dict[str, np.ndarray]:
+    """Every metric ``(N,)`` of the best parameters; NaN where a trial ended before it was ever validated.
+
+    What stands in ``best.params`` of such a trial is the untrained network, whose score is nobody's result.
+    """
+    return {name: np.where(best.step > 0, divide(mean), np.nan) for name, mean in tested.items()}

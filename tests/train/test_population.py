@@ -55,7 +55,8 @@ def test_a_diverging_trial_never_touches_another(tiny, problem, assert_same_bits
     others = np.array([0, 2, 3, 4])
     pick = lambda result: jax.tree.map(lambda leaf: leaf[others], (result.params, result.curve, result.test))  # noqa: E731
     assert_same_bits(pick(mixed), pick(sane))
-    assert np.isfinite(mixed.test["mse"][1]), "the best parameters before divergence are kept"
+    assert mixed.best_step[1] == 0 and np.isnan(mixed.test["mse"][1]), "an untrained network's score is no result"
+    assert all(np.isfinite(leaf[1]).all() for leaf in jax.tree.leaves(mixed.params)), "its weights stayed as they were"
 
 
 def test_divergence_may_be_an_error_that_names_seed_and_step(tiny, problem):
