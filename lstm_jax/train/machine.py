@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
-FLAG_PREFIXES = ("JAX_", "XLA_", "LSTM_JAX_", "OMP_NUM_THREADS")
+FLAG_PREFIXES = ("JAX_", "XLA_", "LSTM_JAX_", "OMP_NUM_THREADS", "OPENBLAS_")
 
 
 def cores() -> int:
