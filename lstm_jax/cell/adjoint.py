@@ -18,7 +18,6 @@ from lstm_jax.cell.step import (
     State,
     flat,
     gather,
-    product,
     spread,
     target_rows,
     through,
@@ -123,32 +122,45 @@ def cell_adjoint(
     return x_rows, y_rows, d_before
 
 
-def transposed(variant: Variant, params: Params) -> tuple[jax.Array, jax.Array | None] | None:
+class Back(NamedTuple):
     """The recurrent weights as ``past_errors`` reads them: made once, outside the time loop.
 
-    ``(G n, H)`` from rows to block outputs, and where gates are fed back ``(rows n, L n)`` from rows to gates; None
-    where the feedback is truncated and no error goes back.
+    Attributes:
+        R: from rows to block outputs, ``(G n, H)``; ``Q``: from rows to gates, ``(rows n, L n)``, or None. For a batch
+            of one they stay as they were, ``(H, G n)``: then a product is a row of scalar products, which reads them
+            in order.
     """
+
+    R: jax.Array
+    Q: jax.Array | None
+
+
+def backward_weights(variant: Variant, params: Params, batch: int) -> Back | None:
+    """What errors pass on their way to the step before; None where the feedback is truncated and none goes back."""
     if variant.feedback == "truncated":
         return None
-    Q = params.Q
-    return _matrix(params.R, 1).T, None if Q is None else _matrix(Q, 2).T
+    R, Q = _matrix(params.R, 1), None if params.Q is None else _matrix(params.Q, 2)
+    return Back(R, Q) if batch == 1 else Back(R.T, None if Q is None else Q.T)
 
 
-def past_errors(
-    variant: Variant, back: tuple[jax.Array, jax.Array | None] | None, y_rows: jax.Array, error: State, d_c: jax.Array
-) -> State:
+def past_errors(variant: Variant, back: Back | None, y_rows: jax.Array, error: State, d_c: jax.Array) -> State:
     """The errors of the state before, from those of the recurrent rows ``(..., G n)`` and of its cells."""
     if back is None:
         return State(d_c, *jax.tree.map(jnp.zeros_like, error[1:]))
-    R, Q = back
-    d_y = product(y_rows, R, y_rows.dtype)
-    if Q is None:
+    d_y = _passed_back(y_rows, back.R)
+    if back.Q is None:
         return State(d_c, d_y, None)
     n = y_rows.shape[-1] // len(variant.rows)
     rows = target_rows(variant)
-    d_gates = product(y_rows[..., rows.start * n : rows.stop * n], Q, y_rows.dtype)
+    d_gates = _passed_back(y_rows[..., rows.start * n : rows.stop * n], back.Q)
     return State(d_c, d_y, d_gates.reshape(error.gates.shape))
+
+
+def _passed_back(rows: jax.Array, weights: jax.Array) -> jax.Array:
+    """Rows ``(B, G n)`` to what they came from; see ``Back`` for the two forms of the weights."""
+    contracted = 1 if rows.shape[0] == 1 else 0
+    dimensions = (((1,), (contracted,)), ((), ()))
+    return jax.lax.dot_general(rows.astype(weights.dtype), weights, dimensions, preferred_element_type=rows.dtype)
 
 
 def _matrix(weights: jax.Array, axes: int) -> jax.Array:

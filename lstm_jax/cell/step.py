@@ -140,16 +140,24 @@ def check_state(
 
 def products(variant: Variant, params: Params, state: State, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The rows before squashing: ``x W + b`` and ``y R + gates Q``, each ``(..., G, n)``."""
-    feedback = FEEDBACK[variant.feedback]
-    dtype = state.c.dtype
-    x_rows = product(x, params.W, dtype)
-    x_rows = x_rows + jnp.broadcast_to(params.b.astype(dtype), x_rows.shape)
+    return input_rows(params, x, state.c.dtype), recurrent_rows(variant, params, state)
+
+
+def input_rows(params: Params, x: jax.Array, dtype: jax.typing.DTypeLike) -> jax.Array:
+    """``x W + b``, ``(..., G, n)``, of one step or of all of them at once."""
+    rows = product(x, params.W, dtype)
+    return rows + jnp.broadcast_to(params.b.astype(dtype), rows.shape)
+
+
+def recurrent_rows(variant: Variant, params: Params, state: State) -> jax.Array:
+    """``y R + gates Q``, ``(..., G, n)``."""
+    feedback, dtype = FEEDBACK[variant.feedback], state.c.dtype
     y_rows = product(feedback(state.y), params.R, dtype)
     if state.gates is not None:
         targets = target_rows(variant)
         from_gates = product(feedback(state.gates), params.Q, dtype, axes=2)
         y_rows = y_rows.at[..., targets, :].add(from_gates)
-    return x_rows, y_rows
+    return y_rows
 
 
 def product(x: jax.Array, weights: jax.Array, dtype: jax.typing.DTypeLike, axes: int = 1) -> jax.Array:

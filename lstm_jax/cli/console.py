@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 # Wide enough for one line an entry: files and pipes do not wrap.
 PLAIN_WIDTH = 240
 PLAIN_SECONDS = 60.0
-"""Without a terminal, a cell that runs on says where it is this often."""
+"""Without a terminal, a study says where it is at least this often."""
 
 
 def console(stderr: bool = False) -> Console:
@@ -60,58 +61,58 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class Clockwork:
-    """The time left of a study, from the cells that this process has timed.
+def time_left(progress: Progress) -> float | None:
+    """Seconds until all is done, from what the finished trials of each (task, variant) took; None if none is known.
 
-    A cell takes as long as the others of its task did; a task not yet begun is taken to be like those before.
+    A row's seconds are its share of the wall time, so what runs side by side is not counted twice.
     """
+    known: dict[tuple[str, str], list[float]] = {}
+    for row in progress.rows:
+        known.setdefault((row.task, row.variant), []).append(row.seconds)
+    if not known:
+        return None
+    mean = {cell: sum(seconds) / len(seconds) for cell, seconds in known.items()}
+    typical = sum(mean.values()) / len(mean)
+    left = sum(mean.get(cell, typical) for cell in progress.waiting)
+    for trial, share in progress.running:
+        left += mean.get((trial.task, trial.variant), typical) * (1.0 - share)
+    return left
 
-    def __init__(self) -> None:
-        self.spent: dict[str, list[float]] = {}
-        self.begun = time.monotonic()
 
-    def finish(self, task: str) -> float:
-        """Note a finished cell; returns its seconds."""
-        now = time.monotonic()
-        seconds, self.begun = now - self.begun, now
-        self.spent.setdefault(task, []).append(seconds)
-        return seconds
-
-    def left(self, waiting: Sequence[str], task: str, share: float) -> float | None:
-        """Seconds until all is done, with ``share`` of the current cell done; None as long as nothing is known."""
-        elapsed = time.monotonic() - self.begun
-        known = {name: sum(times) / len(times) for name, times in self.spent.items()}
-        if share > 0 and task not in known:
-            known[task] = elapsed / share
-        if not known:
-            return None
-        typical = sum(known.values()) / len(known)
-        current = max(known.get(task, typical) - elapsed, 0.0)
-        return current + sum(known.get(name, typical) for name in waiting)
+def best_scores(progress: Progress) -> str:
+    """The best validation score of each variant on the task that is running, or that was last: who leads."""
+    if not progress.rows:
+        return ""
+    task = progress.running[0][0].task if progress.running else progress.rows[-1].task
+    best: dict[str, float] = {}
+    for row in (row for row in progress.rows if row.task == task):
+        choose = max if row.higher_is_better else min
+        best[row.variant] = choose(best.get(row.variant, row.validation), row.validation)
+    return "  ".join(f"{variant} {score:.4g}" for variant, score in best.items())
 
 
 class StudyWatch:
-    """Shows a running study: a bar with the current cell and the time left, or one line a cell without a terminal."""
+    """Shows a running study: a bar with the trials and the time left; without a terminal, a line now and then."""
 
     def __init__(self, out: Console) -> None:
         from rich import progress
 
-        self.out, self.clockwork = out, Clockwork()
-        self.finished: int | None = None
-        self.finished_here: list[str] = []
-        self.last: Progress | None = None
+        self.out = out
+        self.finished_here = 0
+        self.begun = False
+        self.complete: set[tuple[str, str]] = set()
         self.spoke = time.monotonic()
         self.bar = progress.Progress(
             progress.TextColumn("{task.description:<20}"),
             progress.BarColumn(None),
-            progress.TextColumn("{task.fields[cells]}"),
+            progress.TextColumn("{task.fields[trials]}"),
             progress.TimeElapsedColumn(),
             progress.TextColumn("{task.fields[left]}"),
             console=out,
             disable=not out.is_terminal,
             expand=True,
         )
-        self.line = self.bar.add_task("starting", total=None, cells="", left="")
+        self.line = self.bar.add_task("starting", total=None, trials="", left="")
 
     def __enter__(self) -> StudyWatch:
         self.bar.start()
@@ -122,59 +123,60 @@ class StudyWatch:
 
     def __call__(self, progress: Progress) -> None:
         """Take one step of progress of ``run_study``."""
-        if self.finished is None:
+        if not self.begun:
+            self.begun, self.complete = True, _complete(progress)
             self._first(progress)
-        elif progress.finished > self.finished:
-            self._finish(progress)
-        self.finished, self.last = progress.finished, progress
-        left = self._left(progress)
-        self._share(progress, left)
+        self.finished_here = progress.finished - progress.reused
+        left = time_left(progress)
+        self._plain(progress, left)
+        diverged = sum(row.diverged for row in progress.rows)
+        names = dict.fromkeys(f"{trial.task} {trial.variant}" for trial, _ in progress.running)
         self.bar.update(
             self.line,
-            description="done" if progress.cell is None else f"{progress.cell.task} {progress.cell.variant}",
-            completed=progress.finished + progress.share,
+            description=next(iter(names), "done" if progress.finished == progress.total else "starting"),
+            completed=progress.finished + sum(share for _, share in progress.running),
             total=progress.total,
-            cells=f"{progress.finished}/{progress.total} cells",
+            trials=f"{progress.finished}/{progress.total} trials, {len(progress.running)} alive"
+            + (f", {diverged} diverged" if diverged else ""),
             left=f"about {clock(left)} left" if left else "",
         )
 
     def _first(self, progress: Progress) -> None:
         if progress.reused:
             self.out.print(
-                f"{progress.reused} of {progress.total} cells were finished before; continuing", highlight=False
+                f"{progress.reused} of {progress.total} trials were finished before; continuing", highlight=False
             )
         for origin, count in progress.foreign.items():
-            cells = "1 cell comes" if count == 1 else f"{count} cells come"
-            self.out.print(f"{cells} from {origin}; --overwrite runs all cells again", highlight=False, markup=False)
+            trials = "1 trial comes" if count == 1 else f"{count} trials come"
+            self.out.print(f"{trials} from {origin}; --overwrite runs all trials again", highlight=False, markup=False)
 
-    def _finish(self, progress: Progress) -> None:
-        assert self.last is not None and self.last.cell is not None
-        cell = self.last.cell
-        seconds = self.clockwork.finish(cell.task)
-        self.finished_here.append(cell.key)
+    def _plain(self, progress: Progress, left: float | None) -> None:
+        """A line when a variant is complete on a task, and when nothing was said for a while."""
+        complete, now = _complete(progress), time.monotonic()
+        for cell in sorted(complete - self.complete):
+            self._say(progress, left, cell)
+        if not complete - self.complete and progress.running and now - self.spoke >= PLAIN_SECONDS:
+            self._say(progress, left, None)
+        self.complete = complete
+
+    def _say(self, progress: Progress, left: float | None, cell: tuple[str, str] | None) -> None:
+        self.spoke = time.monotonic()
         if self.out.is_terminal:
             return
-        left = self._left(progress) or 0.0
-        scores = [row.test for row in progress.rows if (row.task, row.variant) == (cell.task, cell.variant)]
-        mean = f"{sum(scores) / len(scores):8.4f}" if scores else ""
-        name = f"{cell.task} {cell.variant}"
-        self.spoke = time.monotonic()
-        self.out.print(
-            f"[{progress.finished:2}/{progress.total}] {name:<24} {mean}  {clock(seconds)}  ({clock(left)} left)",
-            markup=False,
-        )
-
-    def _share(self, progress: Progress, left: float | None) -> None:
-        """A plain line of the current cell when nothing was said for a while."""
-        now = time.monotonic()
-        if self.out.is_terminal or progress.cell is None or now - self.spoke < PLAIN_SECONDS:
+        done = f"[{progress.finished:{len(str(progress.total))}}/{progress.total}]"
+        rest = f"  ({clock(left)} left)" if left is not None else ""
+        if cell is not None:
+            rows = [row for row in progress.rows if (row.task, row.variant) == cell]
+            scores = [row.test for row in rows if math.isfinite(row.test)]
+            mean = f"{sum(scores) / len(scores):8.4f}" if scores else f"{'–':>8}"
+            self.out.print(f"{done} {' '.join(cell):<24} {mean}{rest}", markup=False)
             return
-        self.spoke = now
-        name = f"{progress.cell.task} {progress.cell.variant}"
-        rest = f"  ({clock(left)} left)" if left else ""
-        self.out.print(f"  {name} {100 * progress.share:.0f} %{rest}", markup=False)
+        diverged = sum(row.diverged for row in progress.rows)
+        state = f"{len(progress.running)} alive, {diverged} diverged{rest}"
+        self.out.print(f"{done} {state}  best validation: {best_scores(progress)}", markup=False)
 
-    def _left(self, progress: Progress) -> float | None:
-        if progress.cell is None:
-            return 0.0
-        return self.clockwork.left(progress.waiting, progress.cell.task, progress.share)
+
+def _complete(progress: Progress) -> set[tuple[str, str]]:
+    """The ``(task, variant)`` of which every trial is finished."""
+    left = {(trial.task, trial.variant) for trial, _ in progress.running} | set(progress.waiting)
+    return {(row.task, row.variant) for row in progress.rows} - left

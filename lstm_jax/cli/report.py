@@ -1,4 +1,4 @@
-"""``lstm-jax report``: table and figure anew, from the results alone."""
+"""``lstm-jax report``: tables and figures anew, from the results alone."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from lstm_jax.cli.dispatch import DONE
 
 @dataclass(frozen=True)
 class Options:
-    """Make table.md and figure.png anew from the results.csv (or .csv.gz) in a folder, and print the comparison."""
+    """Make tables and figures anew from the results.csv (or .csv.gz) in a folder, and print the comparison.
+
+    Repeated runs give table.md and figure.png; a random search gives report.md, report.html and their figures.
+    """
 
     folder: tyro.conf.Positional[Path]
     """What a study wrote (--out)."""
     out: Path | None = None
-    """Folder for table and figure; default: that of the results."""
+    """Folder for tables and figures; default: that of the results."""
     reference: str = "V"
     """The variant that the others are compared with."""
     readme: tuple[Path, ...] = ()
@@ -29,16 +32,55 @@ class Options:
 def run(arguments: list[str]) -> int:
     """Regenerate, print."""
     options = tyro.cli(Options, args=arguments, prog="lstm-jax report")
-    from lstm_jax.analysis.report import embed, readme_section, write_report
-    from lstm_jax.cli.console import print_comparison
-    from lstm_jax.studies.collect import find_results, read_rows
+    from lstm_jax.analysis import report, search_report
     from lstm_jax.train.records import write_atomically
 
-    rows = read_rows(find_results(options.folder))
-    written = [*write_report(options.folder, options.out, options.reference), *options.readme]
+    written = publish(options.folder, options.reference, options.out)
+    source = search_report if _holds_search(options.folder) else report
     for readme in options.readme:
-        section = readme_section(options.folder, options.reference)
-        write_atomically(readme, embed(readme.read_text(), options.name, section).encode())
-    print_comparison(rows, options.reference)
-    print(f"wrote {', '.join(map(str, written))}")
+        section = source.readme_section(options.folder, options.reference)
+        write_atomically(readme, report.embed(readme.read_text(), options.name, section).encode())
+    print(f"wrote {', '.join(map(str, [*written, *options.readme]))}")
     return DONE
+
+
+def publish(folder: Path, reference: str = "V", out: Path | None = None) -> list[Path]:
+    """Write the report that fits the results in a folder, print their comparison, return the paths written."""
+    from lstm_jax.analysis.report import write_report
+    from lstm_jax.analysis.search_report import write_search_report
+    from lstm_jax.cli.console import print_comparison
+    from lstm_jax.studies.collect import find_results, read_rows
+
+    if _holds_search(folder):
+        written = write_search_report(folder, out, reference)
+        _print_search(folder, reference)
+        return written
+    written = [*write_report(folder, out, reference)]
+    print_comparison(read_rows(find_results(folder)), reference)
+    return written
+
+
+def _holds_search(folder: Path) -> bool:
+    from lstm_jax.studies.collect import find_results, read_rows
+    from lstm_jax.studies.search import is_search
+
+    return is_search(read_rows(find_results(folder)))
+
+
+def _print_search(folder: Path, reference: str) -> None:
+    """The best trials of each task, and how the claims stand."""
+    from collections import Counter
+
+    from lstm_jax.analysis.search_report import load_search
+    from lstm_jax.analysis.search_tables import best_table
+    from lstm_jax.cli.console import print_table
+    from lstm_jax.studies.claims import judge
+
+    search = load_search(folder, reference)
+    for task in search.tasks:
+        table = best_table(task, reference)
+        direction = "higher" if task.higher_is_better else "lower"
+        title = f"{task.task}: test {task.metric} of the best trials by validation, {direction} is better"
+        print_table(table.header, table.rows, title, right=True)
+    counts = Counter(verdict.verdict for verdict in judge(search))
+    print(f"claims of the Odyssey: {', '.join(f'{count} {verdict}' for verdict, count in counts.most_common())}")

@@ -45,9 +45,11 @@ class Options:
     plan: Path | None = None
     """A study as JSON (the config.json of an earlier one); it replaces all settings above."""
     out: Path = Path("results/study")
-    """Folder of results.csv, table.md, figure.png, config.json and manifest.json; finished cells there are kept."""
+    """Folder of results.csv, tables, figures, config.json and manifest.json; finished trials there are kept."""
     overwrite: bool = False
-    """Run finished cells again."""
+    """Run finished trials again."""
+    part: str | None = None
+    """INDEX/COUNT: run only every COUNT-th trial from INDEX on, where several processes or hosts share OUT."""
     dry_run: bool = False
     """Print the study as JSON, run nothing."""
 
@@ -60,7 +62,7 @@ def run(arguments: list[str]) -> int:
     if options.dry_run:
         print(study.to_json(), end="")
         return DONE
-    conduct(study, options.out, options.overwrite)
+    conduct(study, options.out, options.overwrite, options.part)
     return DONE
 
 
@@ -100,31 +102,42 @@ def _data(data: DataConfig) -> DataConfig:
     return data
 
 
-def conduct(study: Study, out: Path, overwrite: bool = False) -> list[Row]:
-    """Run what is missing of a study with the whole machine, write everything, print the comparison."""
-    from lstm_jax.analysis.report import write_report
-    from lstm_jax.cli.console import StudyWatch, clock, console, print_comparison
-    from lstm_jax.studies.run import run_study
+def conduct(study: Study, out: Path, overwrite: bool = False, part: str | None = None) -> list[Row]:
+    """Run what is missing of a study with the whole machine, write everything, print the comparison.
+
+    ``part``: ``"INDEX/COUNT"`` where several processes share the folder; under ``jax.distributed`` each process takes
+    its own part unasked.
+    """
+    from lstm_jax.cli.console import StudyWatch, clock, console
+    from lstm_jax.cli.report import publish
+    from lstm_jax.studies.run import Part, run_study
     from lstm_jax.train.machine import describe_machine, use_whole_machine
 
     use_whole_machine()
+    import jax
+
     started, begun = datetime.now(UTC), time.monotonic()
     machine = describe_machine()
+    share = Part.parse(part) if part else Part(jax.process_index(), jax.process_count())
     screen = console()
-    size = (len(study.tasks), "task"), (len(study.variants), "variant"), (study.seeds, "seed")
+    size = (
+        (len(study.tasks), "task"),
+        (len(study.variants), "variant"),
+        (study.seeds, "trial" if study.search else "seed"),
+    )
     sizes = " x ".join(_counted(*part) for part in size)
-    screen.print(f"{study.name}: {sizes} on {machine['devices']} x {machine['device']}, into {out}")
+    screen.print(f"{study.name}: {sizes} on {machine['devices']} x {machine['device']}, into {out}", markup=False)
     with StudyWatch(screen) as watch:
-        rows = run_study(study, out, watch=watch, overwrite=overwrite)
-    ran = watch.finished_here
-    wall = time.monotonic() - begun
+        rows = run_study(study, out, watch=watch, overwrite=overwrite, part=share)
+    ran, wall = watch.finished_here, time.monotonic() - begun
     if ran or not (out / MANIFEST).is_file():
-        record = {"started": started.isoformat(timespec="seconds"), "wall_seconds": round(wall, 1), "cells": ran}
-        _write_manifest(out, study, {**record, **machine}, keep=len(ran) < len(study.cells()))
-    table, figure = write_report(out, reference=study.reference)
-    print_comparison(rows, study.reference)
-    cells = _counted(len(ran), "cell")
-    screen.print(f"{clock(wall)} for {cells}. Wrote {out / 'results.csv'}, {table}, {figure}", markup=False)
+        record = {"started": started.isoformat(timespec="seconds"), "wall_seconds": round(wall, 1), "trials": ran}
+        _write_manifest(out, study, {**record, **machine}, keep=ran < len(study.trials()))
+    written = publish(out, study.reference)
+    trials = _counted(ran, "trial")
+    screen.print(
+        f"{clock(wall)} for {trials}. Wrote {', '.join(map(str, [out / 'results.csv', *written]))}", markup=False
+    )
     return rows
 
 
@@ -134,13 +147,13 @@ def _counted(count: int, noun: str) -> str:
 
 def _write_manifest(out: Path, study: Study, record: dict[str, object], keep: bool) -> None:
     """The circumstances of the run that ended now; of a continued study, those of the earlier runs too."""
-    from lstm_jax.studies.run import finished_cells, origin
+    from lstm_jax.studies.run import finished_trials, origin
     from lstm_jax.train.records import write_json
 
     path = out / MANIFEST
     before = json.loads(path.read_text()) if keep and path.is_file() else {}
     earlier = [*before.pop("earlier", []), before] if before else []
-    seeds = sorted({cell.config.train.seed + n for cell in study.cells() for n in range(study.seeds)})
-    origins = Counter(origin(record) for _, record in finished_cells(study, out).values())
+    seeds = sorted({trial.config.train.seed for trial in study.trials()})
+    origins = Counter(origin(code) for _, code in finished_trials(study, out).values())
     content = {"study": study.name, "seeds": seeds, "commits": origins, "command": sys.argv, **record}
     write_json(path, {**content, "earlier": earlier})

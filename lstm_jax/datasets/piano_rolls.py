@@ -34,9 +34,26 @@ PREDICTION: Mapping[str, Any] = MappingProxyType(
 ROLL = Feature((None, KEYS), np.uint8)
 
 
-def view(rows: Rows) -> Sequences:
-    """The roll up to its last but one step, and the roll from its second step on."""
-    return next_step(rows["roll"])
+def view(rows: Rows, longest: int | None = None) -> Sequences:
+    """The roll up to its last but one step, and the roll from its second step on.
+
+    ``longest`` cuts each roll into pieces of at most so many predictions (``cut``), a sequence each; None keeps whole
+    rolls. No prediction is lost, but each is made from its piece alone, so the metric means less context and is not
+    comparable with that of whole rolls. (The chance level moves by a fraction of a thousandth: the step that two
+    pieces share counts twice among the frequencies.)
+    """
+    if longest is not None and (type(longest) is not int or longest < 1):
+        raise ValueError(f"longest must be None or a number of predicted steps, 1 or more, got {longest!r}")
+    return next_step([piece for roll in rows["roll"] for piece in (cut(roll, longest) if longest else [roll])])
+
+
+def cut(roll: np.ndarray, longest: int) -> list[np.ndarray]:
+    """Consecutive views of ``(L, K)`` with ``longest + 1`` steps, the last with 2 or more: ``longest`` predictions.
+
+    Neighbours share one step, which the former predicts and the latter starts from, so that all L - 1 predictions are
+    made, each once. A roll without any prediction is one piece.
+    """
+    return [roll[start : start + longest + 1] for start in range(0, max(len(roll) - 1, 1), longest)]
 
 
 def parse_mat(paths: Sequence[Path]) -> Mapping[str, list[Example]]:

@@ -6,8 +6,12 @@ from lstm_jax.datasets.bach_chorales import BACH_CHORALES
 from lstm_jax.datasets.digits import DIGITS
 from lstm_jax.datasets.jsb_chorales import JSB_CHORALES
 from lstm_jax.datasets.mnist import MNIST
+from lstm_jax.datasets.nottingham import NOTTINGHAM
 from lstm_jax.datasets.record import Dataset
+from lstm_jax.datasets.spoken_digits import SPOKEN_DIGITS
 from lstm_jax.names import Registry
 
-DATASETS: dict[str, Dataset] = Registry("data set", (DIGITS, BACH_CHORALES, JSB_CHORALES, MNIST))
+DATASETS: dict[str, Dataset] = Registry(
+    "data set", (DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS)
+)
 """Name -> record. Unknown names raise a KeyError with the nearest one."""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.cell.initializers import Initializer, uniform
+
 
 class Readout(NamedTuple):
     """Weights ``W (H, O)`` and biases ``b (O,)`` of ``W y + b``."""
@@ -15,12 +17,15 @@ class Readout(NamedTuple):
     b: jax.Array
 
 
-def init_readout(key: jax.Array, inputs: int, outputs: int) -> Readout:
-    """Weights uniform within ``+-sqrt(6 / (inputs + outputs))``, biases 0. Source: Glorot & Bengio, 2010, eq. 16."""
+def init_readout(key: jax.Array, inputs: int, outputs: int, initializer: Initializer | None = None) -> Readout:
+    """Weights drawn by ``initializer``, by default uniform within ``+-sqrt(6 / (inputs + outputs))``; biases 0.
+
+    Source of the default: Glorot & Bengio, 2010, eq. 16.
+    """
     if inputs < 1 or outputs < 1:
         raise ValueError(f"a readout needs at least 1 input and 1 output, got inputs={inputs}, outputs={outputs}")
-    limit = (6 / (inputs + outputs)) ** 0.5
-    return Readout(jax.random.uniform(key, (inputs, outputs), minval=-limit, maxval=limit), jnp.zeros((outputs,)))
+    draw = uniform((6 / (inputs + outputs)) ** 0.5) if initializer is None else initializer
+    return Readout(draw(key, (inputs, outputs), jnp.float32), jnp.zeros((outputs,)))
 
 
 def readout(params: Readout, ys: jax.Array) -> jax.Array:

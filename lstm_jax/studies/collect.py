@@ -1,4 +1,4 @@
-"""Results as files: one row for each (task, variant, seed), and finished cells that survive any kill."""
+"""Results as files: one row for each (task, variant, seed), and a log of finished trials that survives any kill."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,28 +22,38 @@ class Row(NamedTuple):
 
     Attributes:
         task, variant, seed: what was run; the three name a row.
+        hidden_size, learning_rate, momentum, input_noise: the settings that a search may vary.
         metric: name of the score; ``higher_is_better`` its direction; ``chance`` its value without any memory (NaN
             where nobody knows it).
         test, validation: the score at the step with the best validation score; NaN if there never was one.
+        test_by_sequence: the test score with each sequence counted once, by its own mean.
         best_step, steps: that step, and all steps taken.
         diverged: a NaN or infinity stopped this trial. Its row stays.
         parameters: learned numbers, readout included.
-        seconds: wall time of the cell (all its seeds together, compilation included) divided by its seeds.
+        seconds: its share of the wall time, compilation included.
+        commit, device: the code and the machine that computed it.
     """
 
     task: str
     variant: str
     seed: int
+    hidden_size: int
+    learning_rate: float
+    momentum: float
+    input_noise: float
     metric: str
     higher_is_better: bool
     chance: float
     test: float
     validation: float
+    test_by_sequence: float
     best_step: int
     steps: int
     diverged: bool
     parameters: int
     seconds: float
+    commit: str
+    device: str
 
 
 def _flag(text: str) -> bool:
@@ -51,10 +62,15 @@ def _flag(text: str) -> bool:
 
 _PARSERS: dict[str, Callable] = {
     "seed": int,
+    "hidden_size": int,
+    "learning_rate": float,
+    "momentum": float,
+    "input_noise": float,
     "higher_is_better": _flag,
     "chance": float,
     "test": float,
     "validation": float,
+    "test_by_sequence": float,
     "best_step": int,
     "steps": int,
     "diverged": _flag,
@@ -125,29 +141,74 @@ def _refuse_twins(path: Path, rows: Sequence[Row]) -> None:
         seen.add(name)
 
 
-def save_cell(path: Path, rows: Sequence[Row], record: Mapping[str, object]) -> None:
-    """Write a finished cell with the SHA-256 of its content; it exists whole or not at all."""
-    content = {"record": dict(record), "rows": [row._asdict() for row in rows]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({"sha256": _digest(content), **content}, indent=1).encode())
+class TrialLog:
+    """Finished trials in one file that only grows: a line each, with the SHA-256 of its content.
+
+    What a kill left half written is dropped; every line before it is whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open ``path`` for more.
+
+        Raises:
+            ValueError: when a line does not match its checksum.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = path.read_bytes() if path.is_file() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            write_atomically(path, whole)
+        self._file = path.open("ab")
+
+    def __enter__(self) -> TrialLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, key: str, row: Row, code: Mapping[str, object]) -> None:
+        """One finished trial, on disk before this returns."""
+        self._file.write(_line(key, row, code))
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
 
-def load_cell(path: Path) -> tuple[list[Row], dict] | None:
-    """Rows and record of a finished cell, or None where there is none.
+def read_log(path: Path) -> dict[str, tuple[Row, dict[str, object]]]:
+    """Row and code of each finished trial by its key; a last line without its end does not count.
 
     Raises:
-        ValueError: when the content does not match its checksum.
+        ValueError: when a line does not match its checksum.
     """
     if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_bytes())
-        claimed = content.pop("sha256")
-    except (ValueError, KeyError, AttributeError, TypeError):
-        content, claimed = None, "unreadable"
-    if claimed != _digest(content):
-        raise ValueError(f"{path} does not match its checksum: the file was changed; delete it to run this cell again")
-    return [Row(**row) for row in content["rows"]], content["record"]
+        return {}
+    content = path.read_bytes()
+    found = {}
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            claimed = record.pop("sha256")
+        except (ValueError, KeyError, AttributeError, TypeError):
+            record, claimed = None, "unreadable"
+        if claimed != _digest(record):
+            raise ValueError(
+                f"{path}, line {number} does not match its checksum: the file was changed; delete the line to run "
+                "this trial again"
+            )
+        found[record["key"]] = Row(**record["row"]), record["code"]
+    return found
+
+
+def forget(path: Path, keys: Iterable[str]) -> None:
+    """Drop trials from the log, in one atomic step."""
+    gone, found = set(keys), read_log(path)
+    kept = {key: content for key, content in found.items() if key not in gone}
+    if len(kept) < len(found):
+        write_atomically(path, b"".join(_line(key, row, code) for key, (row, code) in kept.items()))
+
+
+def _line(key: str, row: Row, code: Mapping[str, object]) -> bytes:
+    record = {"key": key, "row": row._asdict(), "code": dict(code)}
+    return json.dumps({"sha256": _digest(record), **record}).encode() + b"\n"
 
 
 def _digest(content: object) -> str:

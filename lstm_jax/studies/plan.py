@@ -1,37 +1,88 @@
-"""What a study runs: tasks x variants, each with the same seeds, enumerated into cells with stable names."""
+"""What a study runs: tasks x variants x trials, enumerated or drawn at random before the first one runs."""
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import functools
 import hashlib
+import io
 import json
-import re
-from collections.abc import Callable
+import math
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
 
 from lstm_jax.cell.variants import VARIANTS
 from lstm_jax.names import nearest
 from lstm_jax.train.config import Config, UsageError, from_json, to_json
 
-Share = Callable[[float], None]
-"""Is told how much of a cell is done, from 0 to 1."""
+
+def _log(share: float, low: float, high: float) -> float:
+    return low * (high / low) ** share
+
+
+LAWS: Mapping[str, Callable[[float, float, float], float | int]] = MappingProxyType(
+    {
+        "uniform": lambda share, low, high: low + share * (high - low),
+        "log": _log,
+        "log_integer": lambda share, low, high: round(_log(share, low, high)),
+        "one_minus_log": lambda share, low, high: 1.0 - _log(share, low, high),
+    }
+)
+"""How a share of 1 becomes a value: ``(share, low, high)``. ``one_minus_log``: 1 - x, the bounds being those of x."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One program: a variant on a task, with all its seeds as trials.
+class Range:
+    """What a random search draws one setting from.
 
-    ``config`` is the whole truth about it; ``task`` and ``variant`` are the names that tables print.
+    Attributes:
+        setting: its place in a config, ``"optimizer.learning_rate"``.
+        law: a name in ``LAWS``; ``low`` and ``high`` are its bounds.
     """
+
+    setting: str
+    law: str
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn."""
+        if self.law not in LAWS:
+            raise UsageError(f"search over {self.setting}: unknown law {self.law!r}; {nearest(self.law, LAWS)}")
+        least = -math.inf if self.law == "uniform" else 0.0
+        if not (math.isfinite(self.high) and least < self.low <= self.high):
+            raise UsageError(
+                f"search over {self.setting}: bounds must rise{' and be positive' if least == 0 else ''}, "
+                f"got {self.low!r} to {self.high!r}"
+            )
+        room, _, name = self.setting.partition(".")
+        rooms = {field.name for field in dataclasses.fields(Config)}
+        if room not in rooms:
+            raise UsageError(f"search: no setting {self.setting!r}; {nearest(room, rooms)}")
+        names = {field.name for field in dataclasses.fields(getattr(Config(), room))}
+        if name not in names:
+            raise UsageError(f"search: no setting {self.setting!r}; {nearest(name, names)}")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One network to train: ``config`` is the whole truth about it; ``task`` and ``variant`` are what tables print."""
 
     task: str
     variant: str
     config: Config
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
-        """A file name that changes with every setting, so results of another setting are never taken for these."""
+        """A name that changes with every setting, so results of another setting are never taken for these."""
         digest = hashlib.sha256(to_json(self.config).encode()).hexdigest()
-        return re.sub(r"[^\w.-]", "_", f"{self.task}-{self.variant}-{digest[:12]}")
+        return f"{self.task}-{self.variant}-{self.config.train.seed}-{digest[:16]}"
 
 
 @dataclass(frozen=True)
@@ -40,11 +91,16 @@ class Study:
 
     Attributes:
         name: what the study is called.
-        tasks: ``(label, config)`` pairs; the config's variant and trials are replaced in each cell.
+        tasks: ``(label, config)`` pairs; variant, seed and searched settings are replaced in each trial.
         variants: names in ``VARIANTS``; ``reference`` is the one that the others are compared with.
-        seeds: trials of each cell, from ``config.train.seed`` on.
+        seeds: trials of each variant on each task, with seeds from ``config.train.seed`` on.
         rates: ``(label, variant, learning rate)`` where a variant has its own; everything else is the same for all
             variants of a task.
+        search: settings that each trial draws anew, independently; none repeats the same settings with other seeds.
+        search_seed: of those draws; they depend on it, on task, variant, trial and setting, and on nothing else.
+        widths: hidden sizes are padded to the next of these, so that few programs serve all; none pads nothing.
+        block: trials of each variant that run before the next variant's turn, so that a study stopped halfway has
+            some of all; None runs variant after variant.
     """
 
     name: str
@@ -53,12 +109,17 @@ class Study:
     seeds: int = 5
     reference: str = "V"
     rates: tuple[tuple[str, str, float], ...] = ()
+    search: tuple[Range, ...] = ()
+    search_seed: int = 0
+    widths: tuple[int, ...] = ()
+    block: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared."""
         labels = [label for label, _ in self.tasks]
-        for what, names in (("task", labels), ("variant", list(self.variants))):
-            if not names:
+        searched = [entry.setting for entry in self.search]
+        for what, names in (("task", labels), ("variant", list(self.variants)), ("searched setting", searched)):
+            if not names and what != "searched setting":
                 raise UsageError(f"study {self.name!r} needs at least one {what}")
             if len(set(names)) < len(names):
                 raise UsageError(f"study {self.name!r}: each {what} is given once, got {', '.join(names)}")
@@ -73,21 +134,54 @@ class Study:
                 raise UsageError(
                     f"study {self.name!r}: a learning rate is given for {label} {variant}, not part of it"
                 )
-        if self.seeds < 1:
-            raise UsageError(f"study {self.name!r}: seeds must be >= 1, got {self.seeds}")
+        for what, count in (("seeds", self.seeds), ("block", self.block)):
+            if count is not None and count < 1:
+                raise UsageError(f"study {self.name!r}: {what} must be >= 1, got {count}")
 
-    def cells(self) -> list[Cell]:
-        """All cells, task by task, the reference first in each."""
+    def trials(self) -> list[Trial]:
+        """All trials in the order of running: block by block, task by task, the reference first, by width."""
+        return list(_trials(self))
+
+    def _enumerate(self) -> list[Trial]:
         order = sorted(self.variants, key=lambda variant: variant != self.reference)
-        return [self._cell(label, config, variant) for label, config in self.tasks for variant in order]
+        block = self.block or self.seeds
+        return [
+            trial
+            for first in range(0, self.seeds, block)
+            for label, config in self.tasks
+            for variant in order
+            for trial in self._block(label, config, variant, range(first, min(first + block, self.seeds)))
+        ]
 
-    def _cell(self, label: str, config: Config, variant: str) -> Cell:
-        model = replace(config.model, variant=variant)
-        train = replace(config.train, trials=self.seeds)
+    def _block(self, label: str, config: Config, variant: str, numbers: range) -> list[Trial]:
+        trials = [Trial(label, variant, self._config(label, config, variant, n)) for n in numbers]
+        return sorted(trials, key=lambda trial: trial.config.model.width or 0)
+
+    def _config(self, label: str, config: Config, variant: str, number: int) -> Config:
         own = {(task, name): rate for task, name, rate in self.rates}
         rate = own.get((label, variant), config.optimizer.learning_rate)
-        optimizer = replace(config.optimizer, learning_rate=rate)
-        return Cell(label, variant, replace(config, model=model, optimizer=optimizer, train=train))
+        config = replace(
+            config,
+            model=replace(config.model, variant=variant),
+            optimizer=replace(config.optimizer, learning_rate=rate),
+            train=replace(config.train, seed=config.train.seed + number, trials=1),
+        )
+        for entry in self.search:
+            room, _, name = entry.setting.partition(".")
+            value = LAWS[entry.law](self._share(label, variant, number, entry.setting), entry.low, entry.high)
+            config = replace(config, **{room: replace(getattr(config, room), **{name: value})})
+        return self._padded(config)
+
+    def _share(self, label: str, variant: str, number: int, setting: str) -> float:
+        names = [zlib.crc32(text.encode()) for text in (label, variant, setting)]
+        return float(np.random.default_rng([self.search_seed, number, *names]).random())
+
+    def _padded(self, config: Config) -> Config:
+        hidden = config.model.hidden_size
+        wide = [width for width in sorted(self.widths) if width >= hidden]
+        if self.widths and not wide:
+            raise UsageError(f"study {self.name!r}: hidden_size {hidden} is above all widths {list(self.widths)}")
+        return replace(config, model=replace(config.model, width=wide[0])) if wide else config
 
     def to_json(self) -> str:
         """The study as JSON text; ``from_json`` gives back an equal record."""
@@ -97,13 +191,17 @@ class Study:
             "seeds": self.seeds,
             "variants": list(self.variants),
             "rates": [list(row) for row in self.rates],
+            "search": [dataclasses.asdict(entry) for entry in self.search],
+            "search_seed": self.search_seed,
+            "widths": list(self.widths),
+            "block": self.block,
             "tasks": {label: json.loads(to_json(config)) for label, config in self.tasks},
         }
         return json.dumps(tree, indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Study:
-        """Read what ``to_json`` wrote; unknown keys are errors.
+        """Read what ``to_json`` wrote; unknown keys are errors, missing ones take defaults.
 
         Raises:
             ValueError, TypeError: naming the key and what was expected.
@@ -112,15 +210,39 @@ class Study:
             tree = json.loads(text)
         except json.JSONDecodeError as error:
             raise UsageError(f"the study is not JSON: {error}") from None
-        known = ("name", "reference", "seeds", "variants", "rates", "tasks")
+        known = [field.name for field in dataclasses.fields(cls)]
         if not isinstance(tree, dict) or not isinstance(tree.get("tasks"), dict):
             raise UsageError(f"a study is a JSON object with the keys {', '.join(known)}")
         for key in tree:
             if key not in known:
                 raise UsageError(f"the study has an unknown key {key!r}; {nearest(key, known)}")
-        tasks = tuple((label, from_json(json.dumps(config))) for label, config in tree["tasks"].items())
-        rates = tuple((label, variant, rate) for label, variant, rate in tree.get("rates", ()))
-        return cls(**{**tree, "tasks": tasks, "variants": tuple(tree.get("variants", ())), "rates": rates})
+        lists: dict[str, Any] = {name: tuple(tree.get(name, ())) for name in ("variants", "widths")}
+        lists["tasks"] = tuple((label, from_json(json.dumps(config))) for label, config in tree["tasks"].items())
+        lists["rates"] = tuple((label, variant, rate) for label, variant, rate in tree.get("rates", ()))
+        lists["search"] = tuple(Range(**entry) for entry in tree.get("search", ()))
+        return cls(**{**tree, **lists})
+
+
+@functools.lru_cache(maxsize=4)
+def _trials(study: Study) -> tuple[Trial, ...]:
+    return tuple(study._enumerate())
+
+
+def plan_table(study: Study) -> str:
+    """Every trial as a line of CSV, with its key and the settings that the study varies."""
+    settings = [entry.setting for entry in study.search]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["key", "task", "variant", "seed", *settings])
+    for trial in study.trials():
+        values = [_setting(trial.config, setting) for setting in settings]
+        writer.writerow([trial.key, trial.task, trial.variant, trial.config.train.seed, *values])
+    return text.getvalue()
+
+
+def _setting(config: Config, place: str) -> Any:
+    room, _, name = place.partition(".")
+    return getattr(getattr(config, room), name)
 
 
 def differences(before: Study, now: Study, most: int = 3) -> str:

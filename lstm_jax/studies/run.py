@@ -1,24 +1,57 @@
-"""Running a study so that nothing finished is ever lost: cell by cell, each written before the next begins."""
+"""Running a study so that nothing finished is ever lost: each trial is on disk before the next result is looked at."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.studies.collect import RESULTS, Row, load_cell, save_cell, write_rows
-from lstm_jax.studies.plan import Cell, Share, Study, differences
+from lstm_jax.studies.collect import RESULTS, Row, TrialLog, forget, read_log, write_rows
+from lstm_jax.studies.plan import Study, Trial, differences, plan_table
+from lstm_jax.train.config import UsageError
 from lstm_jax.train.machine import describe_code
 from lstm_jax.train.records import LOCK, FolderBusyError, alone_in, warn, write_atomically
 
-Train = Callable[[Cell, Share], list[Row]]
+OnRow = Callable[[Trial, Row], None]
+OnRunning = Callable[[list[tuple[Trial, float]]], None]
+Train = Callable[[Sequence[Trial], OnRow, OnRunning], None]
 
-CONFIG = "config.json"
-__all__ = ["FolderBusyError", "Progress", "Train", "cell_path", "finished_cells", "origin", "run_study"]
+CONFIG, PLAN, LOG, PARTS = "config.json", "plan.csv", "trials.jsonl", "parts"
+GATHER_SECONDS = 10.0
+"""How often ``results.csv`` is gathered while a study runs; the log has every trial at once."""
+__all__ = ["WHOLE", "FolderBusyError", "Part", "Progress", "Train", "finished_trials", "origin", "run_study"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which of the trials of a study one of several processes runs: every ``count``-th, from ``index`` on."""
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a part that does not exist."""
+        if not 0 <= self.index < self.count:
+            raise UsageError(f"a part is INDEX/COUNT with 0 <= INDEX < COUNT, got {self.index}/{self.count}")
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """``"0/4"``: the first of four."""
+        numbers = text.split("/")
+        if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+            raise UsageError(f"a part is INDEX/COUNT, such as 0/4, got {text!r}")
+        return cls(*map(int, numbers))
+
+    def folder(self, study: Path) -> Path:
+        """Where the log of this part lies."""
+        return study if self.count == 1 else study / PARTS / f"{self.index}-of-{self.count}"
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True)
@@ -26,20 +59,18 @@ class Progress:
     """Where a study stands, for those who watch.
 
     Attributes:
-        cell: the current cell; None when all are finished.
-        share: done part of that cell, 0 to 1.
-        finished, total: cells. ``reused``: those of the finished that an earlier run had left.
-        waiting: tasks of the cells that come after the current one.
-        rows: results so far; a new list only when a cell was finished.
-        foreign: how many of the reused cells other code than this computed, by its ``origin``.
+        running: trials under way, each with the done share of its longest possible run, 0 to 1.
+        finished, total: trials. ``reused``: those of the finished that an earlier run had left.
+        waiting: ``(task, variant)`` of the trials that are neither finished nor running.
+        rows: results so far; a new list only when a trial was finished.
+        foreign: how many of the reused trials other code than this computed, by its ``origin``.
     """
 
-    cell: Cell | None
-    share: float
+    running: tuple[tuple[Trial, float], ...]
     finished: int
     total: int
     reused: int
-    waiting: tuple[str, ...]
+    waiting: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
     foreign: Mapping[str, int] = field(default_factory=dict)
 
@@ -50,38 +81,43 @@ def run_study(
     train: Train | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
     overwrite: bool = False,
+    part: Part = WHOLE,
 ) -> list[Row]:
-    """Run what is missing of a study and return all its rows, in the order of ``study.cells()``.
+    """Run what is missing of a study and return all its rows: task by task, variant by variant, by rising seed.
 
-    A finished cell lies in ``folder/cells/`` under a name made of its whole config, with a checksum; ``results.csv``
-    is gathered from them after each. So a second call continues where the first was stopped, however it was stopped,
-    and a study that has more variants or tasks than the one in the folder runs what was added. Results that a
-    different study left there are moved to ``folder/earlier/``, which is told; its cells stay for a return to it.
+    The plan is on disk before the first trial (``config.json``, ``plan.csv``). A finished trial is a line of
+    ``trials.jsonl`` under a key made of its whole config, with a checksum; ``results.csv`` is gathered from them. So a
+    second call continues where the first was stopped, however it was stopped, and a study that has more variants,
+    tasks or seeds than the one in the folder runs what was added. Results that a different study left there are moved
+    to ``folder/earlier/``, which is told; its trials stay for a return to it.
 
     Args:
-        study: the tasks, variants and seeds.
-        folder: where ``results.csv``, ``config.json`` and ``cells/`` are written.
-        train: what runs one cell; by default ``train_cell``.
+        study: the tasks, variants and trials.
+        folder: where everything is written.
+        train: what runs trials that share a program; by default ``train_trials``.
         watch: called at every step of progress.
-        overwrite: run all cells again.
+        overwrite: run all trials again.
+        part: this process's share of the trials, where several processes or hosts work on one folder; each has a log
+            of its own in ``folder/parts/``, all read all logs, and none runs what another has finished.
 
     Raises:
-        FolderBusyError: another process works on the folder.
+        FolderBusyError: another process works on the folder, or on this part of it.
         FileExistsError: the folder holds something else than a study.
-        ValueError: a cell's file does not match its checksum.
+        ValueError: a line of the log does not match its checksum.
     """
     folder = Path(folder)
-    with alone_in(folder):
-        if overwrite:
-            for cell in study.cells():  # now, so that an interrupted run is continued without them
-                cell_path(folder, cell).unlink(missing_ok=True)
+    with alone_in(part.folder(folder)):
+        if overwrite:  # now, so that an interrupted run is continued without them
+            for log in _logs(folder) if part == WHOLE else [part.folder(folder) / LOG]:
+                forget(log, (trial.key for trial in study.trials()))
         _set_aside(study, folder)
         write_atomically(folder / CONFIG, study.to_json().encode())
-        return _run_cells(study, folder, train or _default_train(), watch)
+        write_atomically(folder / PLAN, plan_table(study).encode())
+        return _Conductor(study, folder, watch, part).run(train or _default_train())
 
 
 def _set_aside(study: Study, folder: Path) -> None:
-    """Move what another study wrote out of the way of this one, wherever it holds cells that this one lacks."""
+    """Move what another study wrote out of the way of this one, wherever it holds trials that this one lacks."""
     path = folder / CONFIG
     if not path.is_file():
         return
@@ -91,65 +127,107 @@ def _set_aside(study: Study, folder: Path) -> None:
         raise FileExistsError(
             f"{path} is of something else than a study ({error}); name another folder (--out)"
         ) from error
-    kept = {cell.key for cell in before.cells()} <= {cell.key for cell in study.cells()}
+    kept = {trial.key for trial in before.trials()} <= {trial.key for trial in study.trials()}
     if kept or not any((folder / name).is_file() for name in RESULTS):
         return
     aside = next(place for n in count(1) if not (place := folder / "earlier" / str(n)).exists())
     aside.mkdir(parents=True)
-    for file in (entry for entry in folder.iterdir() if entry.is_file() and entry.name != LOCK):
+    for file in (entry for entry in folder.iterdir() if entry.is_file() and entry.name not in (LOCK, LOG)):
         file.rename(aside / file.name)
     warn(f"{folder} held another study ({differences(before, study)}); its results are now in {aside}")
 
 
 def _default_train() -> Train:
-    from lstm_jax.studies.train_cell import train_cell
+    from lstm_jax.studies.train_trials import train_trials
 
-    return train_cell
-
-
-def _run_cells(study: Study, folder: Path, train: Train, watch: Callable[[Progress], None]) -> list[Row]:
-    cells, code = study.cells(), describe_code()
-    found = finished_cells(study, folder)
-    rows = {key: content[0] for key, content in found.items()}
-    origins = Counter(origin(content[1]) for content in found.values())
-    foreign = {name: n for name, n in origins.items() if name != origin(code)}
-    missing = [cell for cell in cells if cell.key not in found]
-    for n, cell in enumerate(missing):
-        waiting = tuple(other.task for other in missing[n + 1 :])
-        now = Progress(cell, 0.0, len(rows), len(cells), len(found), waiting, _all(cells, rows), foreign)
-        share = partial(_report, watch, now)
-        share(0.0)
-        rows[cell.key] = train(cell, share)
-        save_cell(cell_path(folder, cell), rows[cell.key], {"key": cell.key, **code})
-        write_rows(folder / "results.csv", _all(cells, rows))
-    gathered = _all(cells, rows)
-    write_rows(folder / "results.csv", gathered)
-    watch(Progress(None, 0.0, len(rows), len(cells), len(found), (), gathered, foreign))
-    return list(gathered)
+    return train_trials
 
 
-def _report(watch: Callable[[Progress], None], progress: Progress, share: float) -> None:
-    watch(replace(progress, share=share))
+class _Conductor:
+    """The trials of a study that are missing, and what is known of the others."""
+
+    def __init__(self, study: Study, folder: Path, watch: Callable[[Progress], None], part: Part) -> None:
+        self.study, self.folder, self.watch, self.code = study, folder, watch, describe_code()
+        self.part, self.trials = part, study.trials()
+        found = finished_trials(study, folder)
+        origins = Counter(origin(code) for _, code in found.values())
+        self.rows = {key: row for key, (row, _) in found.items()}
+        self.reused = len(found)
+        self.foreign = {name: n for name, n in origins.items() if name != origin(self.code)}
+        place = {variant: n for n, variant in enumerate(dict.fromkeys(trial.variant for trial in self.trials))}
+        task = {label: n for n, (label, _) in enumerate(study.tasks)}
+        self.order = sorted(
+            self.trials, key=lambda trial: (task[trial.task], place[trial.variant], trial.config.train.seed)
+        )
+        self.gathered: float = 0.0
+
+    def run(self, train: Train) -> list[Row]:
+        """Everything that is missing, one program after another."""
+        own = self.trials[self.part.index :: self.part.count]
+        missing = [trial for trial in own if trial.key not in self.rows]
+        self._tell([])
+        with TrialLog(self.part.folder(self.folder) / LOG) as log:
+
+            def finish(trial: Trial, row: Row) -> None:
+                log.append(trial.key, row, self.code)
+                self.rows[trial.key] = row
+                if time.monotonic() - self.gathered > GATHER_SECONDS:
+                    self._gather()
+
+            try:
+                for _, group in groupby(missing, key=_program):
+                    train(list(group), finish, self._tell)
+            finally:
+                self._gather()
+        self._tell([])
+        return list(self._all())
+
+    def _gather(self) -> None:
+        if self.part != WHOLE:  # what the others have finished by now
+            self.rows |= {key: row for key, (row, _) in finished_trials(self.study, self.folder).items()}
+        write_rows(self.folder / "results.csv", self._all())
+        self.gathered = time.monotonic()
+
+    def _tell(self, running: list[tuple[Trial, float]]) -> None:
+        busy = {trial.key for trial, _ in running}
+        waiting = [t for t in self.trials if t.key not in self.rows and t.key not in busy]
+        self.watch(
+            Progress(
+                tuple((trial, share) for trial, share in running if trial.key not in self.rows),
+                len(self.rows),
+                len(self.trials),
+                self.reused,
+                tuple((trial.task, trial.variant) for trial in waiting),
+                self._all(),
+                self.foreign,
+            )
+        )
+
+    def _all(self) -> tuple[Row, ...]:
+        return tuple(self.rows[trial.key] for trial in self.order if trial.key in self.rows)
 
 
-def cell_path(folder: Path, cell: Cell) -> Path:
-    """Where the cell lies once it is finished."""
-    return folder / "cells" / f"{cell.key}.json"
+def _program(trial: Trial) -> tuple[Any, ...]:
+    """Equal for neighbours that one program trains."""
+    from lstm_jax.train.parallel import shared_config
+
+    train, data = replace(trial.config.train, seed=0), replace(trial.config.data, input_noise=0.0)
+    return trial.task, trial.variant, shared_config(trial.config), train, data
 
 
-def finished_cells(study: Study, folder: Path) -> dict[str, tuple[list[Row], dict[str, Any]]]:
-    """Rows and record of the cells that lie finished in the folder, by key."""
-    loaded = {cell.key: load_cell(cell_path(folder, cell)) for cell in study.cells()}
-    return {key: content for key, content in loaded.items() if content is not None}
+def _logs(folder: Path) -> list[Path]:
+    """The log of the whole and those of parts, as far as they exist."""
+    return [path for path in (folder / LOG, *sorted(folder.glob(f"{PARTS}/*/{LOG}"))) if path.is_file()]
+
+
+def finished_trials(study: Study, folder: Path) -> dict[str, tuple[Row, dict[str, Any]]]:
+    """Row and code of the trials that lie finished in the folder, by key."""
+    found = {key: content for log in _logs(folder) for key, content in read_log(log).items()}
+    return {trial.key: found[trial.key] for trial in study.trials() if trial.key in found}
 
 
 def origin(record: Mapping[str, Any]) -> str:
-    """The code that computed a cell, in words: its commit, or its version where it came without git."""
+    """The code that computed a trial, in words: its commit, or its version where it came without git."""
     if record.get("commit"):
         return f"commit {record['commit'][:12]}{' with changes' if record.get('dirty') else ''}"
     return f"version {record['lstm_jax']}" if record.get("lstm_jax") else "an unknown version"
-
-
-def _all(cells: list[Cell], rows: dict[str, list[Row]]) -> tuple[Row, ...]:
-    """Rows of the finished cells in the order of the plan."""
-    return tuple(row for cell in cells for row in rows.get(cell.key, ()))

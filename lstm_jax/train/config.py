@@ -32,7 +32,7 @@ CHOICES = MappingProxyType(
         "initializer": tuple(SCHEMES),
         "backend": ("auto", "scan", "fused"),
         "precision": ("float32", "bfloat16"),
-        "optimizer": ("adam", "sgd", "rmsprop", "adagrad"),
+        "optimizer": ("adam", "sgd", "damped_sgd", "rmsprop", "adagrad"),
         "schedule": ("constant", "cosine", "linear", "exponential"),
         "nan_policy": ("stop", "skip", "raise"),
         "parallel": ("none", "shard_map", "pmap"),
@@ -50,6 +50,8 @@ class ModelConfig:
     """Cell, by its name in VARIANTS."""
     hidden_size: int = 32
     """Cells in each layer and direction."""
+    width: int | None = None
+    """Cells that are computed, so that sizes may share a program: those beyond hidden_size stay 0. None: as many."""
     num_layers: int = 1
     """Layers, each reading the outputs of the one below."""
     bidirectional: bool = False
@@ -72,6 +74,7 @@ class ModelConfig:
         _check_types(self)
         _known(self, "variant", "gate_init", "initializer", "backend", "precision")
         _at_least(self, 1, "hidden_size", "num_layers", "remat_chunk")
+        _at_least(self, self.hidden_size, "width")
         if not math.isfinite(self.forget_bias):
             raise ValueError(f"ModelConfig: forget_bias must be finite, got {self.forget_bias!r}")
 
@@ -81,11 +84,11 @@ class OptimizerConfig:
     """How gradients become updates."""
 
     name: str = "adam"
-    """adam (AdamW when weight_decay > 0), sgd, rmsprop, adagrad."""
+    """adam (AdamW when weight_decay > 0), sgd, damped_sgd (gradients times 1 - momentum), rmsprop, adagrad."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
     momentum: float = 0.9
-    """Momentum of sgd and rmsprop, first-moment decay of adam."""
+    """Momentum of sgd, rmsprop and adagrad, first-moment decay of adam."""
     nesterov: bool = False
     """Nesterov's form of the momentum."""
     clip_norm: float | None = 1.0
@@ -126,6 +129,8 @@ class DataConfig:
     """Sequences in each of the validation and test sets of a task; data sets bring their own."""
     eval_batch_size: int = 128
     """Sequences evaluated at once."""
+    cuts: int = 1
+    """Lengths that batches are cut to: each runs at the shortest that holds it; 1 runs all at the longest."""
 
     def __post_init__(self) -> None:
         """Sort the options, so that equal settings are equal records."""
@@ -136,7 +141,7 @@ class DataConfig:
         names = [name for name, _ in self.options]
         if len(set(names)) < len(names):
             raise ValueError(f"DataConfig: each option is given once, got {names}")
-        _at_least(self, 1, "batch_size", "eval_size", "eval_batch_size")
+        _at_least(self, 1, "batch_size", "eval_size", "eval_batch_size", "cuts")
         _at_least(self, 0, "input_noise")
 
 
@@ -148,6 +153,8 @@ class TrainConfig:
     """Seed of the run; trial n of several has seed + n."""
     trials: int = 1
     """Independent runs in one program."""
+    data_seed: int | None = None
+    """Seed of the batches, where trials are to see the same ones; None: each trial's own seed."""
     steps: int = 1000
     """Updates."""
     log_every: int = 50
@@ -172,7 +179,7 @@ class TrainConfig:
         _check_types(self)
         _known(self, "nan_policy", "parallel", "placement")
         _at_least(self, 1, "trials", "steps", "log_every", "eval_every", "patience", "checkpoint_every", "keep")
-        _at_least(self, 0, "seed")
+        _at_least(self, 0, "seed", "data_seed")
         if self.seed + self.trials > 2**32:
             raise ValueError(f"TrainConfig: seeds must be below 2**32, got {self.seed} + {self.trials} trials")
         if self.parallel != "none" and self.trials > 1:

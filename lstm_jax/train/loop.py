@@ -124,7 +124,7 @@ def train(
                 manifest.write("interrupted")
                 reporter.say(f"interrupted; step {step} is saved in {path}: continue with --resume")
                 return summarise(problem, trials, seeds, None, interrupt.exit_code)
-            tested = program.evaluate(trials.best.params, problem.test)
+            tested = program.evaluate(trials.best.params, problem.test, problem.cuts)
             summary = summarise(problem, trials, seeds, tested, 0)
             records.write_json(path / SUMMARY, asdict(summary))
             manifest.write("diverged" if summary.exit_code else "done")
@@ -139,7 +139,7 @@ def next_stop(config: TrainConfig, step: int) -> int:
 
 def validate(config: Config, program: Program, problem: Problem, trials: Trials) -> tuple[Trials, Metrics]:
     """Metrics on the validation set, and what they decide: the best parameters, who stops."""
-    metrics = program.evaluate(trials.state.params, problem.validation)
+    metrics = program.evaluate(trials.state.params, problem.validation, problem.cuts)
     values, patience = divide(metrics[problem.metric]), config.train.patience
     return judge(trials, values, higher_is_better=problem.higher_is_better, patience=patience), metrics
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.initializers import GateBias, chrono, uniform_gates
+from lstm_jax.cell.initializers import SCHEMES, GateBias, Initializer, chrono, uniform_gates
 from lstm_jax.modules.readout import Readout, init_readout, readout
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import ModelConfig
@@ -38,7 +38,12 @@ def init_network(key: jax.Array, config: ModelConfig, input_size: int, output_si
         initializers=config.initializer,
     )
     width = config.hidden_size * (2 if config.bidirectional else 1)
-    return Network(stack, init_readout(readout_key, width, output_size))
+    return Network(stack, init_readout(readout_key, width, output_size, _readout_initializer(config)))
+
+
+def _readout_initializer(config: ModelConfig) -> Initializer | None:
+    """The scheme's own input weights, as its paper drew every weight; ours leaves the readout's default."""
+    return None if config.initializer == "standard" else SCHEMES[config.initializer]["W"]
 
 
 def _gate_biases(config: ModelConfig, length: int) -> float | GateBias:

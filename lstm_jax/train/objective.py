@@ -63,11 +63,30 @@ def measure(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
         batch: targets ``(T, B)`` or ``(T, B, O)``; what stands in uncounted steps, NaN included, reaches neither
             values nor gradients.
     """
+    values, counted = _by_step(loss, outputs, batch)
+    count = jnp.sum(counted, dtype=values[loss_name(loss)].dtype)
+    return {name: Mean(jnp.sum(value), count) for name, value in values.items()}
+
+
+BY_SEQUENCE = "_by_sequence"
+
+
+def measure_by_sequence(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
+    """As ``measure``, but each sequence counts once, with its own mean; names end in ``_by_sequence``."""
+    values, counted = _by_step(loss, outputs, batch)
+    dtype = values[loss_name(loss)].dtype
+    steps = jnp.sum(counted, axis=0, dtype=dtype)
+    count = jnp.sum(steps > 0, dtype=dtype)
+    means = {name: jnp.sum(value, axis=0) / jnp.maximum(steps, 1) for name, value in values.items()}
+    return {f"{name}{BY_SEQUENCE}": Mean(jnp.sum(mean), count) for name, mean in means.items()}
+
+
+def _by_step(loss: str, outputs: jax.Array, batch: Batch) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Every metric ``(T, B)``, 0 where a step does not count, and which do."""
     loss_name(loss)
     if outputs.shape[:2] != batch.loss_mask.shape:
         raise ValueError(f"outputs {outputs.shape} and loss_mask {batch.loss_mask.shape} must share (T, B)")
     wide = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
     outputs = jnp.where(batch.loss_mask[..., None], wide, 0)  # before the metric: 0 times NaN is NaN on the way back
-    count = jnp.sum(batch.loss_mask, dtype=outputs.dtype)
     values = {name: metric(outputs, batch.targets) for name, metric in METRICS[loss].items()}
-    return {name: Mean(jnp.sum(jnp.where(batch.loss_mask, value, 0)), count) for name, value in values.items()}
+    return {name: jnp.where(batch.loss_mask, value, 0) for name, value in values.items()}, batch.loss_mask

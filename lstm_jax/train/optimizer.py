@@ -18,6 +18,10 @@ def _sgd(momentum: jax.Array, nesterov: bool) -> optax.GradientTransformation:
     return optax.trace(decay=momentum, nesterov=nesterov)
 
 
+def _damped_sgd(momentum: jax.Array, nesterov: bool) -> optax.GradientTransformation:
+    return optax.chain(optax.scale(1.0 - momentum), optax.trace(decay=momentum, nesterov=nesterov))
+
+
 def _rmsprop(momentum: jax.Array, nesterov: bool) -> optax.GradientTransformation:
     return optax.chain(optax.scale_by_rms(decay=0.9), optax.trace(decay=momentum, nesterov=nesterov))
 
@@ -30,7 +34,7 @@ def _adam(momentum: jax.Array, nesterov: bool) -> optax.GradientTransformation:
     return optax.scale_by_adam(b1=momentum, nesterov=nesterov)
 
 
-DIRECTIONS = {"adam": _adam, "sgd": _sgd, "rmsprop": _rmsprop, "adagrad": _adagrad}
+DIRECTIONS = {"adam": _adam, "sgd": _sgd, "damped_sgd": _damped_sgd, "rmsprop": _rmsprop, "adagrad": _adagrad}
 """Name to the direction of an update, before learning rate and decay."""
 
 

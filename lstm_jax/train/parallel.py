@@ -69,7 +69,7 @@ def shard_map_program(config: Config, loss: str, devices: tuple[jax.Device, ...]
 
     @partial(jax.jit, static_argnums=3, donate_argnums=0)
     def advance(state: TrainState, problem: Problem, first_step: jax.Array, steps: int) -> tuple[TrainState, Metrics]:
-        return _stacked(run_chunk(train_step, problem, _single(state), first_step, steps))
+        return _stacked(run_chunk(config, train_step, problem, _single(state), first_step, steps))
 
     return _split_batch_program(config, loss, devices, advance)
 
@@ -84,6 +84,7 @@ def pmap_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> 
 
     @partial(jax.jit, static_argnums=3)
     def draw(seed: jax.Array, problem: Problem, first_step: jax.Array, steps: int) -> Any:
+        seed = seed if config.train.data_seed is None else jnp.uint32(config.train.data_seed)
         return problem.train.plan(stream(seed, DATA), first_step, steps)
 
     @partial(jax.jit, out_shardings=NamedSharding(data_mesh(devices), P("data")))
@@ -120,11 +121,11 @@ def _split_batch_program(config: Config, loss: str, devices: tuple[jax.Device, .
 
     @jax.jit
     def init(problem: Problem, seeds: jax.Array, hyper: Hyper) -> Trials:
-        return _stacked(with_best(init_state(config, problem, seeds[0], _single(hyper)), problem))
+        return _stacked(with_best(init_state(config, problem, seeds[0], _single(hyper)), problem.higher_is_better))
 
-    @jax.jit
-    def judge_set(params: Network, batches: Batch) -> Metrics:
-        return _stacked(evaluate(config, loss, _single(params), batches))
+    @partial(jax.jit, static_argnums=2)
+    def judge_set(params: Network, batches: Batch, cuts: tuple[int, ...] = ()) -> Metrics:
+        return _stacked(evaluate(config, loss, cuts, _single(params), batches))
 
     everywhere = partial(jax.device_put, device=NamedSharding(data_mesh(devices), P()))
     return Program(init, advance, judge_set, everywhere, everywhere, devices=1)
@@ -143,20 +144,28 @@ PROGRAMS = MappingProxyType({"none": trial_program, "shard_map": shard_map_progr
 
 
 def build_program(config: Config, loss: str, devices: Sequence[jax.Device] | None = None) -> Program:
-    """The program of ``config`` on ``devices`` (all local ones).
+    """The program of ``config`` on ``devices`` (all local ones)."""
+    return _cached(shared_config(config), loss, tuple(jax.local_devices() if devices is None else devices))
 
-    Runs that differ only in what is traced (seed, rate, momentum, size of the noise, data) share one program.
+
+def shared_config(config: Config) -> Config:
+    """What of a config its program depends on; equal for runs that differ only in what is traced.
+
+    That is: seed, rate, momentum, size of the noise, data, and the cells that exist where a width is given.
     """
-    train, data = config.train, config.data
-    shared = Config(
-        config.model,
+    model, train, data = config.model, config.train, config.data
+    return Config(
+        model if model.width is None else replace(model, hidden_size=model.width),
         replace(config.optimizer, learning_rate=1.0, momentum=0.0),
         DataConfig(batch_size=data.batch_size, input_noise=float(data.input_noise > 0)),
         TrainConfig(
-            steps=train.steps, nan_policy=train.nan_policy, parallel=train.parallel, placement=train.placement
+            data_seed=train.data_seed,
+            steps=train.steps,
+            nan_policy=train.nan_policy,
+            parallel=train.parallel,
+            placement=train.placement,
         ),
     )
-    return _cached(shared, loss, tuple(jax.local_devices() if devices is None else devices))
 
 
 @lru_cache(maxsize=64)

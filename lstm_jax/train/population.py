@@ -135,7 +135,7 @@ def _to_next_evaluation(
 ) -> tuple[Trials, Progress]:
     stop = min((step // config.train.eval_every + 1) * config.train.eval_every, config.train.steps)
     state, metrics = program.advance(trials.state, problem, jnp.int32(step), stop - step)
-    values = divide(program.evaluate(state.params, problem.validation)[problem.metric])
+    values = divide(program.evaluate(state.params, problem.validation, problem.cuts)[problem.metric])
     trials = judge(
         Trials(state, trials.best), values, higher_is_better=problem.higher_is_better, patience=config.train.patience
     )
@@ -167,7 +167,7 @@ def _result(
 ) -> PopulationResult:
     seeds, hypers, start = run
     count = len(seeds)
-    tested = program.evaluate(trials.best.params, problem.test)
+    tested = program.evaluate(trials.best.params, problem.test, problem.cuts)
     state, best, test = to_host((trials.state, trials.best, tested), count)
     return PopulationResult(
         seeds=seeds,

@@ -6,7 +6,7 @@ On each device trials run side by side (``vmap``) or one after another (``map``)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,10 +18,11 @@ from jax.sharding import PartitionSpec as P
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import Config
+from lstm_jax.train.cuts import at_length
 from lstm_jax.train.network import Network, apply_network
-from lstm_jax.train.objective import measure
+from lstm_jax.train.objective import measure, measure_by_sequence
 from lstm_jax.train.source import DATA, Problem, stream
-from lstm_jax.train.step import Hyper, Metrics, TrainState, init_state, make_train_step
+from lstm_jax.train.step import Hyper, Metrics, TrainState, TrainStep, init_state, make_train_step
 from lstm_jax.train.trials import Trials, with_best
 
 
@@ -32,72 +33,88 @@ class Program:
     Attributes:
         init: ``(problem, seeds (N,), hyper) -> Trials``.
         advance: ``(state, problem, first_step, steps) -> (state, metrics)``; ``steps`` is static; metrics are sums
-            over the steps.
-        evaluate: ``(params, batches) -> metrics`` of all batches.
+            over the steps. ``first_step`` is that of all active trials; one after another (``map``), each goes on from
+            its own.
+        evaluate: ``(params, batches, cuts) -> metrics`` of all batches, by step and by sequence; ``cuts`` are static.
         place: puts a problem where the program reads it; ``place_trials``: trials.
         devices: N must be a multiple of it.
     """
 
     init: Callable[[Problem, jax.Array, Hyper], Trials]
     advance: Callable[[TrainState, Problem, jax.Array, int], tuple[TrainState, Metrics]]
-    evaluate: Callable[[Network, Batch], Metrics]
+    evaluate: Callable[[Network, Batch, tuple[int, ...]], Metrics]
     place: Callable[[Any], Any]
     place_trials: Callable[[Any], Any]
     devices: int
 
 
 def run_chunk(
-    train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
-    problem: Problem,
-    state: TrainState,
-    first_step: jax.Array,
-    steps: int,
+    config: Config, train_step: TrainStep, problem: Problem, state: TrainState, first_step: jax.Array, steps: int
 ) -> tuple[TrainState, Metrics]:
-    """``steps`` updates of one trial, on the batches that its seed plans from ``first_step`` on; metrics summed."""
-    plan = problem.train.plan(stream(state.seed, DATA), first_step, steps)
-    state, metrics = jax.lax.scan(lambda state, item: train_step(state, problem.train.batch(item)), state, plan)
+    """``steps`` updates of one trial, on the batches planned from ``first_step`` on; metrics summed."""
+    seed = state.seed if config.train.data_seed is None else jnp.uint32(config.train.data_seed)
+    plan = problem.train.plan(stream(seed, DATA), first_step, steps)
+
+    def one(state: TrainState, item: Any) -> tuple[TrainState, Metrics]:
+        return train_step(state, problem.train.batch(item), problem.cuts)
+
+    state, metrics = jax.lax.scan(one, state, plan)
     return state, jax.tree.map(lambda value: value.sum(0), metrics)
 
 
-def evaluate(config: Config, loss: str, params: Network, batches: Batch) -> Metrics:
+def evaluate(config: Config, loss: str, cuts: tuple[int, ...], params: Network, batches: Batch) -> Metrics:
     """Metrics of one network over batches ``(E, T, B, ...)``, one batch at a time."""
 
-    def one(batch: Batch) -> Metrics:
-        return measure(loss, apply_network(config.model, params, batch), batch)
+    def measured(batch: Batch) -> Metrics:
+        outputs = apply_network(config.model, params, batch)
+        return measure(loss, outputs, batch) | measure_by_sequence(loss, outputs, batch)
 
-    return jax.tree.map(lambda value: value.sum(0), jax.lax.map(one, batches))
+    totals = jax.lax.map(partial(at_length, cuts, measured), batches)
+    return jax.tree.map(lambda value: value.sum(0), totals)
 
 
 def trial_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> Program:
     """The program that spreads trials over ``devices``."""
-    placement = config.train.placement
-    if placement == "auto":
-        placement = "map" if devices[0].platform == "cpu" else "vmap"
+    placement = placement_of(config, devices[0])
     mesh = Mesh(np.array(devices), ("trial",), axis_types=(AxisType.Auto,))
     spread = partial(_spread, placement, mesh)
     train_step = make_train_step(config, loss)
 
     def chunk(steps: int, state: TrainState, problem: Problem, first_step: jax.Array) -> tuple[TrainState, Metrics]:
-        run = partial(run_chunk, train_step, problem, first_step=first_step, steps=steps)
-        return _unless_frozen(run, state) if placement == "map" else run(state)
+        if placement == "map":  # each trial from where it stands
+            run = partial(run_chunk, config, train_step, problem, first_step=state.step, steps=steps)
+            return _unless_frozen(run, state)
+        if config.train.data_seed is None:  # side by side on different batches, every branch of a cut would run
+            problem = replace(problem, cuts=())
+        return run_chunk(config, train_step, problem, state, first_step, steps)
 
     def advance(state: TrainState, problem: Problem, first_step: jax.Array, steps: int) -> tuple[TrainState, Metrics]:
         return spread(partial(chunk, steps))(state, problem, first_step)
 
     def init(problem: Problem, seeds: jax.Array, hyper: Hyper) -> Trials:
         def one(trial: tuple[jax.Array, Hyper], problem: Problem) -> Trials:
-            return with_best(init_state(config, problem, *trial), problem)
+            return with_best(init_state(config, problem, *trial), problem.higher_is_better)
 
         return spread(one)((seeds, hyper), problem)
+
+    def judge_set(params: Network, batches: Batch, cuts: tuple[int, ...] = ()) -> Metrics:
+        return spread(partial(evaluate, config, loss, cuts))(params, batches)
 
     return Program(
         jax.jit(init),
         jax.jit(advance, static_argnums=3, donate_argnums=0),
-        jax.jit(spread(partial(evaluate, config, loss))),
+        jax.jit(judge_set, static_argnums=2),
         partial(jax.device_put, device=NamedSharding(mesh, P())),
         partial(jax.device_put, device=NamedSharding(mesh, P("trial"))),
         len(devices),
     )
+
+
+def placement_of(config: Config, device: jax.Device) -> str:
+    """``"vmap"`` or ``"map"``; where the config leaves it open, what is faster there."""
+    if config.train.placement != "auto":
+        return config.train.placement
+    return "map" if device.platform == "cpu" else "vmap"
 
 
 def _spread(placement: str, mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:

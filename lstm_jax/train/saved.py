@@ -48,7 +48,7 @@ def _expected(config: Config, problem: Problem) -> Trials:
     """Zeros in the shapes of a checkpoint; no weight is drawn, nothing is compiled."""
 
     def one(seed: jax.Array, hyper: Hyper) -> Trials:
-        return with_best(init_state(config, problem, seed, hyper), problem)
+        return with_best(init_state(config, problem, seed, hyper), problem.higher_is_better)
 
     count = config.train.trials
     shapes: Any = jax.eval_shape(jax.vmap(one), np.zeros(count, np.uint32), stack_hypers(config, count, None))

@@ -18,6 +18,7 @@ from lstm_jax.names import nearest
 from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import DataConfig, UsageError
+from lstm_jax.train.cuts import best_cuts, longest_in_batches
 from lstm_jax.train.objective import METRICS
 
 PARAMETERS, DATA, NOISE, VALIDATION, TEST = range(5)
@@ -92,7 +93,7 @@ class DatasetSource:
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["train", "validation", "test"],
-    meta_fields=["name", "input_size", "output_size", "length", "loss", "metric", "higher_is_better"],
+    meta_fields=["name", "input_size", "output_size", "length", "loss", "metric", "higher_is_better", "cuts"],
 )
 @dataclass(frozen=True)
 class Problem:
@@ -103,7 +104,7 @@ class Problem:
         validation, test: ``Batch`` with a leading axis of batches; rows that fill the last one have length 0 and an
             empty ``loss_mask``.
         name, input_size, output_size, loss, metric, higher_is_better: as tasks have them.
-        length: T of the training batches.
+        length: T of the training batches; ``cuts``: the lengths that batches run at, for ``at_length``.
     """
 
     train: Any
@@ -116,6 +117,7 @@ class Problem:
     loss: str = "squared_error"
     metric: str = "mse"
     higher_is_better: bool = False
+    cuts: tuple[int, ...] = ()
 
 
 def load_problem(config: DataConfig) -> Problem:
@@ -136,8 +138,9 @@ def load_problem(config: DataConfig) -> Problem:
 def _task_problem(config: DataConfig) -> Problem:
     task = _task(config)
     drawn = (_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size) for purpose in (VALIDATION, TEST))
-    held_out = evaluation_sets(config, *(_by_example(batch) for batch in drawn))
-    return _problem(task, TaskSource(task, config.batch_size), held_out, held_out[0].inputs.shape[1])
+    validation, test = (_by_example(batch) for batch in drawn)
+    source = TaskSource(task, config.batch_size)
+    return _problem(config, task, source, evaluation_sets(config, validation, test), validation)
 
 
 def _task(config: DataConfig) -> Any:
@@ -166,17 +169,21 @@ def _dataset_problem(config: DataConfig) -> Problem:
             raise ValueError(f"data set {config.name!r}: its {split} split is empty; prepare it again")
     train = DatasetSource(jax.tree.map(jnp.asarray, splits["train"]), take, config.batch_size)
     held_out = evaluation_sets(config, splits["validation"], splits["test"])
-    return _problem(DATASETS[config.name], train, held_out, splits["train"].inputs.shape[1])
+    return _problem(config, DATASETS[config.name], train, held_out, splits["train"])
 
 
-def _problem(about: Any, train: Source, held_out: list[Batch], length: int) -> Problem:
+def _problem(config: DataConfig, about: Any, train: Source, held_out: list[Batch], examples: Any) -> Problem:
+    """``examples``: batch-major sequences as long as those of training."""
     known = METRICS[about.loss]
     if about.metric not in known:
         hint = nearest(about.metric, known)
         raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")
     names = ("name", "input_size", "output_size", "loss", "metric", "higher_is_better")
     validation, test = held_out
-    return Problem(train, validation, test, length=length, **{name: getattr(about, name) for name in names})
+    length = examples.inputs.shape[1]
+    cuts = best_cuts(longest_in_batches(np.asarray(examples.lengths), config.batch_size), config.cuts, length)
+    about_it = {name: getattr(about, name) for name in names}
+    return Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **about_it)
 
 
 @partial(jax.jit, static_argnums=(0, 2))
@@ -193,14 +200,22 @@ def _by_example(batch: Batch) -> Batch:
 def evaluation_sets(config: DataConfig, *sets: Any) -> list[Batch]:
     """Each of ``sets`` (batch-major examples) in batches ``(E, T, B, ...)`` of one shape: one program serves all.
 
-    Shorter sequences are padded to the common T; rows of length 0 that count nothing fill the last batch.
+    Shorter sequences are padded to the common T; rows of length 0 that count nothing fill the last batch. Where
+    batches are cut, rows of like length stand together.
     """
+    if config.cuts > 1:
+        sets = tuple(_sorted(examples) for examples in sets)
     counts = [len(examples.lengths) for examples in sets]
     if min(counts) == 0:
         raise ValueError(f"{config.name}: an evaluation set needs at least 1 sequence, got {counts}")
     size = min(config.eval_batch_size, max(counts))
     steps = max(examples.inputs.shape[1] for examples in sets)
     return [_batches(examples, size, steps) for examples in sets]
+
+
+def _sorted(examples: Any) -> Any:
+    order = np.argsort(np.asarray(examples.lengths), kind="stable")
+    return type(examples)._make(np.asarray(array)[order] for array in examples)
 
 
 def _batches(examples: Any, size: int, steps: int) -> Batch:

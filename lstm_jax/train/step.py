@@ -7,17 +7,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import Config
+from lstm_jax.train.cuts import at_length
 from lstm_jax.train.network import Network, apply_network, init_network
 from lstm_jax.train.objective import Mean, loss_name, measure
 from lstm_jax.train.optimizer import build_optimizer
+from lstm_jax.train.padding import embed, keep_live, live_cells
 from lstm_jax.train.source import NOISE, PARAMETERS, Problem, stream
 
 Metrics = dict[str, Mean]
 Gradient = Callable[[Network, Batch], tuple[Network, Metrics]]
+TrainStep = Callable[..., tuple["TrainState", Metrics]]
 
 
 class Hyper(NamedTuple):
@@ -36,6 +40,7 @@ class TrainState(NamedTuple):
         step: ``()`` int32, updates done (or skipped).
         seed: ``()`` uint32; every key of the run is made of it.
         hyper: values of this trial.
+        live: ``(H,)`` float32, 1 for the cells that exist (see ``padding.py``); None where all do.
         active: ``()`` bool; a trial that diverged or stopped early is inactive and never changes again.
         diverged: ``()`` bool; a loss or gradient was not finite, at ``step``.
     """
@@ -45,6 +50,7 @@ class TrainState(NamedTuple):
     step: jax.Array
     seed: jax.Array
     hyper: Hyper
+    live: jax.Array | None
     active: jax.Array
     diverged: jax.Array
 
@@ -58,11 +64,16 @@ def default_hyper(config: Config) -> Hyper:
 def init_state(config: Config, problem: Problem, seed: jax.Array, hyper: Hyper) -> TrainState:
     """The state before the first step of the run with ``seed``."""
     sizes = problem.input_size, problem.output_size, problem.length
-    params = init_network(stream(seed, PARAMETERS), config.model, *sizes)
+    exact = init_network(stream(seed, PARAMETERS), config.model, *sizes)
+    return blank_state(config, embed(config.model, exact), seed, hyper, live_cells(config.model))
+
+
+def blank_state(config: Config, params: Network, seed: jax.Array, hyper: Hyper, live: np.ndarray | None) -> TrainState:
+    """The state of weights that have learned nothing yet."""
     opt_state = _optimizer(config, hyper).init(params)
-    return TrainState(
-        params, opt_state, jnp.int32(0), jnp.asarray(seed, jnp.uint32), hyper, jnp.bool_(True), jnp.bool_(False)
-    )
+    live = None if live is None else jnp.asarray(live)
+    seed = jnp.asarray(seed, jnp.uint32)
+    return TrainState(params, opt_state, jnp.int32(0), seed, hyper, live, jnp.bool_(True), jnp.bool_(False))
 
 
 def gradient_sums(config: Config, loss: str) -> Gradient:
@@ -79,10 +90,8 @@ def gradient_sums(config: Config, loss: str) -> Gradient:
     return jax.grad(total, has_aux=True)
 
 
-def make_train_step(
-    config: Config, loss: str, gradient: Gradient | None = None
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """``train_step(state, batch) -> (state, metrics)``.
+def make_train_step(config: Config, loss: str, gradient: Gradient | None = None) -> TrainStep:
+    """``train_step(state, batch, cuts=()) -> (state, metrics)``; for the static ``cuts`` see ``at_length``.
 
     Args:
         config: the run; the values in ``state.hyper`` win over those of ``config``, but noise is drawn only where
@@ -92,16 +101,18 @@ def make_train_step(
     """
     gradient = gradient_sums(config, loss) if gradient is None else gradient
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        noisy = add_noise(state, batch) if config.data.input_noise > 0 else batch
-        gradients, metrics = gradient(state.params, noisy)
-        return update(config, loss, state, gradients, metrics)
+    def train_step(state: TrainState, batch: Batch, cuts: tuple[int, ...] = ()) -> tuple[TrainState, Metrics]:
+        def learn(batch: Batch) -> tuple[Network, Metrics]:
+            noisy = add_noise(state, batch) if config.data.input_noise > 0 else batch
+            return gradient(state.params, noisy)
+
+        return update(config, loss, state, *at_length(cuts, learn, batch))
 
     return train_step
 
 
 def add_noise(state: TrainState, batch: Batch) -> Batch:
-    """Gaussian noise on the inputs, a function of (seed, step)."""
+    """Gaussian noise on the inputs, a function of (seed, step); a shorter batch gets the beginning of a longer's."""
     key = jax.random.fold_in(stream(state.seed, NOISE), state.step)
     noise = state.hyper.input_noise * jax.random.normal(key, batch.inputs.shape, batch.inputs.dtype)
     return batch._replace(inputs=batch.inputs + noise)
@@ -113,6 +124,7 @@ def update(
     """Divide the summed gradients, move the weights; a bad step changes no weight and counts in no metric."""
     summed = metrics[loss_name(loss)]
     gradients = jax.tree.map(lambda g: g / jnp.maximum(summed.count, 1), gradients)
+    gradients = keep_live(config.model, state.live, gradients)
     norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(norm) & jnp.isfinite(summed.total)
     moves, opt_state = _optimizer(config, state.hyper).update(gradients, state.opt_state, state.params)

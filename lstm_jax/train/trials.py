@@ -11,7 +11,6 @@ import numpy as np
 
 from lstm_jax.train.network import Network
 from lstm_jax.train.objective import divide
-from lstm_jax.train.source import Problem
 from lstm_jax.train.step import Metrics, TrainState
 
 
@@ -31,9 +30,9 @@ class Trials(NamedTuple):
     best: Best
 
 
-def with_best(state: TrainState, problem: Problem) -> Trials:
+def with_best(state: TrainState, higher_is_better: bool) -> Trials:
     """A trial that has not been evaluated yet."""
-    worst = jnp.float32(-jnp.inf if problem.higher_is_better else jnp.inf)
+    worst = jnp.float32(-jnp.inf if higher_is_better else jnp.inf)
     return Trials(state, Best(worst, jnp.int32(0), jnp.int32(0), state.params))
 
 

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax.cell.adjoint import Saved, cell_adjoint, past_errors, save, transposed
+from lstm_jax.cell.adjoint import Saved, backward_weights, cell_adjoint, past_errors, save
 from lstm_jax.cell.params import Params
-from lstm_jax.cell.step import State, cell, product, products, spread, target_rows
+from lstm_jax.cell.step import State, cell, input_rows, product, products, recurrent_rows, spread, target_rows
 from lstm_jax.cell.variants import Variant
 from lstm_jax.names import nearest
 from lstm_jax.unroll.lengths import blank, hold
@@ -66,15 +66,19 @@ def fused(
 
 
 def _forward(variant, reverse, params, xs, state, valid, start):
+    alone = xs.shape[1] == 1  # all input products at once; with more rows they are cheaper in the loop (on CPU)
+    inputs = input_rows(params, xs, state.c.dtype) if alone else xs
+
     def step(state: State, now: tuple) -> tuple[State, tuple[State, Saved]]:
         x, ok, first = now
         before = blank(first, state)
-        x_rows, y_rows = products(variant, params, before, x)
+        x_rows = x if alone else input_rows(params, x, state.c.dtype)
+        y_rows = recurrent_rows(variant, params, before)
         after, act = cell(variant, params.p, x_rows, y_rows, before)
         state = hold(ok, after, state)
         return state, (state, save(variant, act, y_rows))
 
-    final, (states, saved) = lax.scan(step, state, (xs, valid, start), reverse=reverse)
+    final, (states, saved) = lax.scan(step, state, (inputs, valid, start), reverse=reverse)
     return (states.y, final), (params, xs, state, valid, start, states, saved)
 
 
@@ -84,7 +88,7 @@ def _backward(variant, reverse, residuals, cotangents):
     before = jax.tree.map(partial(_shift, reverse), first_state, states)
     before = blank(start, before)
 
-    back = transposed(variant, params)
+    back = backward_weights(variant, params, xs.shape[1])
 
     def step(error: State, now: tuple) -> tuple[State, tuple[jax.Array, jax.Array | None]]:
         d_y, c_before, c, kept, ok, first = now
@@ -106,8 +110,11 @@ def _weight_gradients(variant, params, xs, before, c, x_rows, y_rows) -> Params:
     """One product a weight, contracted over time and batch without a reshape (a sharded batch stays where it is)."""
 
     def contract(inputs: jax.Array, rows: jax.Array, weights: jax.Array) -> jax.Array:
-        operands = inputs.astype(weights.dtype), rows.astype(weights.dtype)
-        summed = lax.dot_general(*operands, (((0, 1), (0, 1)), ((), ())), preferred_element_type=rows.dtype)
+        left, right = inputs.astype(weights.dtype), rows.astype(weights.dtype)
+        if rows.shape[1] == 1:  # a plain matrix product, which is twice as fast on CPU
+            summed = lax.dot(left[:, 0].T, right[:, 0], preferred_element_type=rows.dtype)
+        else:
+            summed = lax.dot_general(left, right, (((0, 1), (0, 1)), ((), ())), preferred_element_type=rows.dtype)
         return summed.astype(weights.dtype).reshape(weights.shape)
 
     n = params.b.shape[-1]

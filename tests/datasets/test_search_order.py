@@ -175,7 +175,8 @@ def test_a_fetched_file_with_another_digest_is_refused_and_not_kept(register, se
 def test_describe_says_what_is_at_hand(raw_digits, tmp_path):
     before = {about.name: about for about in describe()}
     assert before["digits"].status == before["bach_chorales"].status == "available"
-    assert before["mnist"].status == before["jsb_chorales"].status == "download"
+    assert before["mnist"].status == before["jsb_chorales"].status == before["nottingham"].status == "download"
+    assert (before["spoken_digits"].status, before["spoken_digits"].source) == ("missing", "")
     assert "scikit-learn" in before["digits"].source and before["digits"].splits == {}
     folder = prepare("digits")
     after = {about.name: about for about in describe()}["digits"]

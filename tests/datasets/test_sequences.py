@@ -72,7 +72,7 @@ def test_types_are_those_of_a_batch(rolls):
         assert kinds == (np.float32, np.int32, np.bool_)
 
 
-@pytest.mark.parametrize("name", ["digits", "bach_chorales", "jsb_chorales", "mnist"])
+@pytest.mark.parametrize("name", DATASETS)
 def test_every_record_says_what_tasks_say(name):
     record = DATASETS[name]
     assert record.name == name and record.summary and record.licence

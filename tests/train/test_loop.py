@@ -219,7 +219,7 @@ def test_a_run_whose_trials_all_diverge_says_so(tmp_path, tiny):
     config = tiny(learning_rate=1e38, clip_norm=None, steps=400, eval_every=400, log_every=400, checkpoint_every=400)
     summary = train(config, tmp_path / "run", progress=False)
     assert summary.exit_code == 3 and summary.diverged == [True]
-    assert summary.test == {"mse": [None]}, "there is no best validation whose parameters could be tested"
+    assert summary.test["mse"] == [None], "there is no best validation whose parameters could be tested"
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "diverged"
 
 

@@ -1,0 +1,91 @@
+"""Trials of a study that share a program: train them, give their rows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lstm_jax.studies.collect import Row
+from lstm_jax.studies.plan import Trial
+from lstm_jax.train.config import DataConfig
+from lstm_jax.train.machine import describe_machine
+from lstm_jax.train.objective import BY_SEQUENCE
+from lstm_jax.train.slots import Outcome, Running, run_trials
+from lstm_jax.train.source import Problem, load_problem
+
+OnRow = Callable[[Trial, Row], None]
+OnRunning = Callable[[list[tuple[Trial, float]]], None]
+"""Told which trials are under way, and which share of their longest possible run is done."""
+
+
+def train_trials(trials: Sequence[Trial], on_row: OnRow, on_running: OnRunning) -> None:
+    """Train every trial and give its row as soon as it is done, diverged or not."""
+    problem = _problem(trials[0].config.data)
+
+    def finish(place: int, outcome: Outcome) -> None:
+        on_row(trials[place], _row(trials[place], problem, outcome))
+
+    def report(running: list[Running]) -> None:
+        on_running([(trials[one.trial], one.step / trials[one.trial].config.train.steps) for one in running])
+
+    run_trials([trial.config for trial in trials], problem, finish, report)
+
+
+def _row(trial: Trial, problem: Problem, outcome: Outcome) -> Row:
+    config, (commit, device) = trial.config, _where()
+    return Row(
+        task=trial.task,
+        variant=trial.variant,
+        seed=config.train.seed,
+        hidden_size=config.model.hidden_size,
+        learning_rate=config.optimizer.learning_rate,
+        momentum=config.optimizer.momentum,
+        input_noise=config.data.input_noise,
+        metric=problem.metric,
+        higher_is_better=problem.higher_is_better,
+        chance=_chance(config.data.name, config.data.options),
+        test=outcome.test[problem.metric],
+        validation=outcome.validation,
+        test_by_sequence=outcome.test[problem.metric + BY_SEQUENCE],
+        best_step=outcome.best_step,
+        steps=outcome.steps,
+        diverged=outcome.diverged,
+        parameters=outcome.parameters,
+        seconds=round(outcome.seconds, 3),
+        commit=commit,
+        device=device,
+    )
+
+
+@functools.cache
+def _where() -> tuple[str, str]:
+    """Commit, and processor or accelerator, that rows carry."""
+    machine: dict[str, Any] = describe_machine()
+    commit = str(machine["commit"] or machine["lstm_jax"])[:12] + ("+changes" if machine["dirty"] else "")
+    kind = machine["processor"] if machine["backend"] == "cpu" else machine["device"]
+    return commit, f"{machine['devices']} x {kind}"
+
+
+def _problem(data: DataConfig) -> Problem:
+    """The trials of a task share its data, whatever noise they add to it."""
+    return _loaded(replace(data, input_noise=0.0))
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(data: DataConfig) -> Problem:
+    return load_problem(data)
+
+
+@functools.lru_cache(maxsize=8)
+def _chance(name: str, pairs: tuple[tuple[str, Any], ...]) -> float:
+    """The metric of the best predictor without memory, on the test set."""
+    from lstm_jax.tasks import TASKS
+
+    options: dict[str, Any] = dict(pairs)
+    if name in TASKS:
+        return float(TASKS[name](**options).chance)
+    from lstm_jax.datasets import chance
+
+    return float(chance(name, "test", **options))

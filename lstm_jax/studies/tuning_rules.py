@@ -1,0 +1,216 @@
+"""Rules that decide claims about hyperparameters, from shares of variance and marginal curves. See ``claims.py``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_jax.studies.importance import Importance, Share
+from lstm_jax.studies.rules import MARGIN, Decision, combine, is_music
+from lstm_jax.studies.search import Search, TaskSearch
+from lstm_jax.studies.tuning import Curve
+
+TENTH = 0.1
+"""Of a curve: its smallest or largest values, whose mean is less rough than one place of a forest."""
+
+
+class Finding(NamedTuple):
+    """What one task says to a claim, and the numbers, to be read after "on TASK"."""
+
+    task: str
+    supports: bool
+    refutes: bool
+    told: str
+
+
+def rate_dominates(threshold: float) -> Callable[[Search], Decision]:
+    """The main effect of the learning rate, with its interval, against a share of variance."""
+
+    def look(task: TaskSearch, shares: Importance) -> Finding | None:
+        share = shares.main.get("learning_rate")
+        if share is None:
+            return None
+        return Finding(task.task, share.low > threshold, share.high < threshold, f"{percent(share)} of the variance")
+
+    return lambda search: _decide("The rate alone has", _by_shares(search, look))
+
+
+def momentum_is_idle(threshold: float) -> Callable[[Search], Decision]:
+    """The main effect of momentum on score and on training time against a share of variance."""
+
+    def look(task: TaskSearch, shares: Importance) -> Finding | None:
+        time = task.tuning.time
+        if "momentum" not in shares.main or time is None:
+            return None
+        both = [shares.main["momentum"], time.main["momentum"]]
+        told = f"{percent(both[0])} of the variance of the score and {percent(both[1])} of that of the time"
+        supports = all(share.high < threshold for share in both)
+        return Finding(task.task, supports, any(share.low > threshold for share in both), told)
+
+    return lambda search: _decide("Momentum alone has", _by_shares(search, look))
+
+
+def hardly_interact(threshold: float) -> Callable[[Search], Decision]:
+    """The share of all interactions against a share of variance."""
+
+    def look(task: TaskSearch, shares: Importance) -> Finding | None:
+        if len(shares.main) < 2:
+            return None
+        found = interactions(shares)
+        pair = shares.pairs.get(("learning_rate", "hidden_size"))
+        told = f"{percent(found)} of the variance" + (f", rate with size {percent(pair)}" if pair else "")
+        return Finding(task.task, found.high < threshold, found.low > threshold, told)
+
+    return lambda search: _decide("Interactions have", _by_shares(search, look))
+
+
+def interactions(shares: Importance) -> Share:
+    """All pairs and the rest; each end of the interval is the nearer of two: the sum of theirs, 1 less the mains."""
+    parts, mains = [*shares.pairs.values(), shares.rest], list(shares.main.values())
+    low = max(sum(part.low for part in parts), 1.0 - sum(main.high for main in mains))
+    high = min(sum(part.high for part in parts), 1.0 - sum(main.low for main in mains))
+    return Share(sum(part.mean for part in parts), low, high)
+
+
+def plateau(confirmed: float, contradicted: float) -> Callable[[Search], Decision]:
+    """Width in decades of the rates whose marginal score is within the margin of the best."""
+
+    def look(task: TaskSearch) -> Finding | None:
+        curve = task.tuning.curves.get("learning_rate")
+        if curve is None:
+            return None
+        low, best, high = good_rates(curve, task.higher_is_better)
+        width = math.log10(high / low)
+        edges = [end for end, at in (("lower", curve.at[0]), ("upper", curve.at[-1])) if _near(curve, best, at)]
+        edge = f", at the {edges[0]} end of the searched range" if edges else ""
+        told = f"{width:.2f} decades, {low:.1e} to {high:.1e}, best {best:.1e}{edge}"
+        return Finding(task.task, width >= confirmed, width <= contradicted, told)
+
+    return lambda search: _decide("The region within 1 % of the best rate spans", _by_task(search, look))
+
+
+def good_rates(curve: Curve, higher_is_better: bool) -> tuple[float, float, float]:
+    """Lowest, best and highest value of the unbroken region around the best that stays within the margin of it."""
+    quality = _quality(curve, higher_is_better)
+    best = int(quality.argmax())
+    good = quality >= quality[best] - MARGIN / 100.0 * abs(quality[best])
+    low = best - int(np.argmin(np.append(good[: best + 1][::-1], False))) + 1
+    high = best + int(np.argmin(np.append(good[best:], False))) - 1
+    return float(curve.at[low]), float(curve.at[best]), float(curve.at[high])
+
+
+def _near(curve: Curve, value: float, end: float) -> bool:
+    """Within a twentieth of the searched range, on the logarithmic axis."""
+    return abs(math.log(value / end)) <= 0.05 * math.log(curve.at[-1] / curve.at[0])
+
+
+def size_is_second(search: Search) -> Decision:
+    """Size between the rate and the others by main effect, and larger nets better at a falling gain per cell."""
+
+    def look(task: TaskSearch, shares: Importance) -> Finding | None:
+        curve = task.tuning.curves.get("hidden_size")
+        if curve is None or "learning_rate" not in shares.main:
+            return None
+        size, rate = shares.main["hidden_size"], shares.main["learning_rate"]
+        others = [share for name, share in shares.main.items() if name not in ("hidden_size", "learning_rate")]
+        second = rate.low > size.high and all(size.low > other.high for other in others)
+        not_second = size.low > rate.high or any(other.low > size.high for other in others)
+        small, large, sd = _ends(curve, task.higher_is_better)
+        quality, middle = _quality(curve, task.higher_is_better), len(curve.at) // 2
+        lower = (quality[middle] - quality[0]) / (curve.at[middle] - curve.at[0])
+        upper = (quality[-1] - quality[middle]) / (curve.at[-1] - curve.at[middle])
+        told = f"{percent(size)} of the variance, the largest nets gain {large - small:+.3g} over the smallest, a "
+        told += f"cell {lower:+.1e} in the lower half of log N and {upper:+.1e} in the upper"
+        supports = second and large - small > sd and lower > upper
+        return Finding(task.task, supports, not_second or small - large > sd, told)
+
+    return _decide("Size alone has", _by_shares(search, look))
+
+
+def noise_rarely_helps(search: Search) -> Decision:
+    """The best and the most input noise against almost none; music decides, other tasks are told."""
+
+    def look(task: TaskSearch) -> Finding | None:
+        curve = task.tuning.curves.get("input_noise")
+        if curve is None:
+            return None
+        quality = _quality(curve, task.higher_is_better)
+        none, most, sd = _ends(curve, task.higher_is_better)
+        best = int(quality.argmax())
+        unit = abs(none) / 100.0 or 1.0
+        gain, rough, harm = (quality[best] - none) / unit, curve.sd[best] / unit, (none - most) / unit
+        told = f"the best noise ({curve.at[best]:.2f}) gains {gain:.2f} %, the most loses {harm:.2f} %"
+        helps = gain > MARGIN and gain > sd / unit
+        return Finding(task.task, gain + rough < MARGIN and none - most > sd, helps, told)
+
+    findings = _by_task(search, look)
+    music = [finding for finding in findings if is_music(finding.task)]
+    verdict = combine([finding.supports for finding in music], [finding.refutes for finding in music])
+    return _decide("Against almost no noise,", findings)._replace(verdict=verdict)
+
+
+def small_nets_tell(search: Search) -> Decision:
+    """Curves of the learning rate of small and of large nets: their rank correlation, and what the small one costs."""
+
+    def look(task: TaskSearch) -> Finding | None:
+        if task.tuning.small is None or task.tuning.large is None:
+            return None
+        small, large = (_quality(curve, task.higher_is_better) for curve in (task.tuning.small, task.tuning.large))
+        taken, best = int(small.argmax()), int(large.argmax())
+        unit = abs(large[best]) / 100.0 or 1.0
+        cost = (large[best] - large[taken]) / unit
+        rough = (task.tuning.large.sd[best] + task.tuning.large.sd[taken]) / unit
+        correlation = _rank_correlation(small, large)
+        at = task.tuning.small.at
+        told = f"correlation {correlation:.2f}, best rate {at[taken]:.1e} (small) and {at[best]:.1e} (large), "
+        told += f"cost {cost:.2f} %"
+        supports = correlation >= 0.8 and cost <= MARGIN
+        return Finding(task.task, supports, correlation < 0.5 or cost > MARGIN + rough, told)
+
+    return _decide("Small against large nets:", _by_task(search, look))
+
+
+def percent(share: Share) -> str:
+    """A share with its interval in percent."""
+    interval = "" if math.isnan(share.low) else f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    return f"{100 * share.mean:.1f} %{interval}"
+
+
+def _by_task(search: Search, look: Callable[[TaskSearch], Finding | None]) -> list[Finding]:
+    return [finding for task in search.tasks if (finding := look(task)) is not None]
+
+
+def _by_shares(search: Search, look: Callable[[TaskSearch, Importance], Finding | None]) -> list[Finding]:
+    known = [(task, task.tuning.score) for task in search.tasks]
+    return [finding for task, shares in known if shares is not None and (finding := look(task, shares)) is not None]
+
+
+def _decide(lead: str, findings: Sequence[Finding]) -> Decision:
+    verdict = combine([finding.supports for finding in findings], [finding.refutes for finding in findings])
+    if not findings:
+        return Decision(verdict, "No task has 30 trials in which the hyperparameters vary that this needs.")
+    return Decision(verdict, f"{lead} {'; '.join(f'on {finding.task} {finding.told}' for finding in findings)}.")
+
+
+def _quality(curve: Curve, higher_is_better: bool) -> np.ndarray:
+    return curve.mean if higher_is_better else -curve.mean
+
+
+def _ends(curve: Curve, higher_is_better: bool) -> tuple[float, float, float]:
+    """Quality at the low and at the high end, and both standard deviations together."""
+    count = max(1, round(TENTH * len(curve.at)))
+    quality = _quality(curve, higher_is_better)
+    sd = curve.sd[:count].mean() + curve.sd[-count:].mean()
+    return float(quality[:count].mean()), float(quality[-count:].mean()), float(sd)
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's, with equal values sharing their mean rank; NaN where one side does not vary."""
+    from scipy.stats import rankdata
+
+    if np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
+        return math.nan
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])

@@ -1,0 +1,270 @@
+"""Many trials through few slots: one compiled program that always works on live trials.
+
+Trials that share a program (they differ in seed, rate, momentum, noise, and in size up to a common width) wait in a
+queue. After each evaluation the finished ones leave. Where trials run one after another (``map``) the next in the
+queue takes the free slot at once; where they run side by side (``vmap``) all slots must see the same batch at the same
+moment, so a generation starts together and is packed into half as many slots whenever half of it has finished. What a
+trial gives does not depend on which others ran beside it, nor on when.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.train.config import Config, ModelConfig
+from lstm_jax.train.network import Network, count_parameters, init_network
+from lstm_jax.train.objective import divide
+from lstm_jax.train.padding import crop, embed, live_cells
+from lstm_jax.train.parallel import build_program, shared_config
+from lstm_jax.train.population import refuse_divergence
+from lstm_jax.train.program import Program, placement_of
+from lstm_jax.train.source import PARAMETERS, Problem, stream
+from lstm_jax.train.step import TrainState, blank_state, default_hyper
+from lstm_jax.train.trials import Trials, final_scores, judge, with_best
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one trial gave.
+
+    Attributes:
+        test: every metric on the test set of the best network; NaN if there never was one.
+        validation: best value of the problem's metric on the validation set, at ``best_step``.
+        steps: updates done; ``diverged``: a loss or gradient was not finite.
+        parameters: numbers learned; ``network``: the best one, at its exact size.
+        seconds: its share of the wall time.
+    """
+
+    test: dict[str, float]
+    validation: float
+    best_step: int
+    steps: int
+    diverged: bool
+    parameters: int
+    network: Network
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial under way: its place among the configs, and how far it is."""
+
+    trial: int
+    step: int
+    validation: float
+
+
+def run_trials(
+    configs: Sequence[Config],
+    problem: Problem,
+    on_finish: Callable[[int, Outcome], None],
+    on_progress: Callable[[list[Running]], None] = lambda running: None,
+    slots: int | None = None,
+) -> None:
+    """Train every config to its end, in one program; ``on_finish(n, outcome)`` tells each as soon as it is done.
+
+    Args:
+        configs: of single trials that share a program, see ``shared_config``.
+        problem: what ``load_problem`` gives for their common data.
+        on_finish: takes the place of the config and what came of it.
+        on_progress: told after each evaluation who is running.
+        slots: trials at a time, at least one a device; by default what suits the placement and fits the memory.
+
+    Raises:
+        ValueError: no configs, or some that need another program than the first.
+    """
+    _check(configs)
+    program = build_program(configs[0], problem.loss)
+    together = placement_of(configs[0], jax.local_devices()[0]) == "vmap"
+    places = _places(program, configs, problem, together, slots)
+    problem = program.place(problem)
+    crew = _Crew(configs, problem, program, deque(range(len(configs))))
+    crew.admit([None] * places)
+    while crew.running():
+        crew.advance()
+        on_progress(crew.running())
+        finished = crew.finished()
+        if not finished:
+            continue
+        crew.dismiss(finished, on_finish)
+        alive = [trial for trial in crew.trial_of if trial is not None]
+        if not together:
+            crew.admit(crew.trial_of)
+        elif not alive and crew.queue:
+            crew.admit([None] * places)
+        elif alive and 2 * len(alive) <= len(crew.trial_of) > program.devices:
+            crew.pack(-(-len(alive) // program.devices) * program.devices)
+
+
+def _check(configs: Sequence[Config]) -> None:
+    if not configs:
+        raise ValueError("run_trials needs at least one config, got none")
+    first = shared_config(configs[0]), configs[0].train, configs[0].data
+    for n, config in enumerate(configs):
+        if config.train.trials != 1:
+            raise ValueError(f"run_trials: each config is one trial, number {n} has trials={config.train.trials}")
+        train, data = replace(config.train, seed=first[1].seed), replace(config.data, input_noise=first[2].input_noise)
+        if (shared_config(config), train, data) != first:
+            raise ValueError(
+                f"run_trials: config {n} needs another program than config 0; they may differ in seed, learning "
+                "rate, momentum, input noise above 0, and in hidden_size where width is set"
+            )
+
+
+def trial_bytes(config: Config, problem: Problem) -> int:
+    """Memory of one trial, estimated: weights, optimizer, best network, gradients, and what a sequence leaves."""
+    sizes = problem.input_size, problem.output_size, problem.length
+    trials = jax.eval_shape(partial(_begin, config, sizes, problem.higher_is_better))
+    state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(trials))
+    gradients = 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(trials.state.params))
+    model, (_, outputs) = config.model, sizes[:2]
+    directions = 2 if model.bidirectional else 1
+    cells = (model.width or model.hidden_size) * model.num_layers * directions
+    rows = problem.length * config.data.batch_size
+    judged = problem.validation.inputs.shape[1] * problem.validation.inputs.shape[2]
+    return int(state + gradients + 4 * (rows * (12 * cells + 3 * outputs) + judged * (3 * cells + 2 * outputs)))
+
+
+def _places(program: Program, configs: Sequence[Config], problem: Problem, together: bool, slots: int | None) -> int:
+    """Slots: one a device where trials follow each other; side by side all, as far as memory goes."""
+    if slots is None:
+        slots = min(len(configs), _fitting(configs[0], problem)) if together else 1
+    return -(-slots // program.devices) * program.devices
+
+
+def _fitting(config: Config, problem: Problem, share: float = 0.8) -> int:
+    """How many trials fit into ``share`` of every device's memory."""
+    devices = jax.local_devices()
+    limit = (devices[0].memory_stats() or {}).get("bytes_limit", 8 << 30)
+    return max(int(share * limit / trial_bytes(config, problem)), 1) * len(devices)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _draw(model: ModelConfig, sizes: tuple[int, int, int], seed: jax.Array) -> Network:
+    """Drawn at the exact size, whatever it is padded to: a trial is the run that its config names."""
+    return embed(model, init_network(stream(seed, PARAMETERS), model, *sizes))
+
+
+def _begin(config: Config, sizes: tuple[int, int, int], higher_is_better: bool) -> Trials:
+    """One trial before its first step, without a leading axis."""
+    seed = jnp.uint32(config.train.seed)
+    live = live_cells(config.model)
+    state = blank_state(config, _draw(config.model, sizes, seed), seed, default_hyper(config), live)
+    return with_best(state, higher_is_better)
+
+
+class _Crew:
+    """Who is in which slot, and their common state on the devices."""
+
+    def __init__(self, configs: Sequence[Config], problem: Problem, program: Program, queue: deque[int]) -> None:
+        self.configs, self.problem, self.program, self.queue = configs, problem, program, queue
+        self.trial_of: list[int | None] = []
+        self.seconds = dict.fromkeys(range(len(configs)), 0.0)
+        self.trials: Any = None
+        self.values = np.zeros(0)
+        self.clock = time.perf_counter()
+
+    def admit(self, trial_of: list[int | None]) -> None:
+        """Let the next of the queue into the free ones of these slots; free slots without one hold a frozen copy."""
+        kept = None if self.trials is None or len(trial_of) != len(self.trial_of) else _host(self.trials)
+        sizes = self.problem.input_size, self.problem.output_size, self.problem.length
+        rows: list[Any] = []
+        for slot, trial in enumerate(trial_of):
+            if trial is None and self.queue:
+                trial = self.queue.popleft()
+                rows.append(_host(_begin(self.configs[trial], sizes, self.problem.higher_is_better)))
+            elif kept is not None:
+                rows.append(jax.tree.map(lambda leaf, slot=slot: leaf[slot], kept))
+            else:
+                rows.append(_frozen(rows[0]))
+            trial_of = [*trial_of[:slot], trial, *trial_of[slot + 1 :]]
+        self.trial_of = trial_of
+        self._place(jax.tree.map(lambda *leaves: np.stack(leaves), *rows))
+
+    def pack(self, slots: int) -> None:
+        """Bring the running trials into fewer slots."""
+        alive = [slot for slot, trial in enumerate(self.trial_of) if trial is not None]
+        chosen = np.array((alive + [alive[0]] * slots)[:slots])
+        rows = jax.tree.map(lambda leaf: leaf[chosen], _host(self.trials))
+        real = np.arange(slots) < len(alive)
+        rows = rows._replace(state=rows.state._replace(active=rows.state.active & real))
+        self.trial_of = [self.trial_of[slot] if n < len(alive) else None for n, slot in enumerate(chosen)]
+        self._place(rows)
+
+    def _place(self, rows: Trials) -> None:
+        self.trials = self.program.place_trials(rows)
+        self.values = np.full(len(self.trial_of), np.nan)
+
+    def running(self) -> list[Running]:
+        """The trials in the slots."""
+        places = [(slot, trial) for slot, trial in enumerate(self.trial_of) if trial is not None]
+        if not places:
+            return []
+        steps = np.asarray(self.trials.state.step)
+        return [Running(trial, int(steps[slot]), float(self.values[slot])) for slot, trial in places]
+
+    def advance(self) -> None:
+        """Everyone to the next evaluation, and the evaluation."""
+        config, program, problem = self.configs[0], self.program, self.problem
+        at = np.asarray(self.trials.state.step)[[trial is not None for trial in self.trial_of]]
+        steps = int(min(config.train.eval_every, config.train.steps - at.max()))
+        state, _ = program.advance(self.trials.state, problem, jnp.int32(at.max()), steps)
+        metrics = program.evaluate(state.params, problem.validation, problem.cuts)
+        values = divide(metrics[problem.metric])
+        patience, higher = config.train.patience, problem.higher_is_better
+        self.trials = judge(Trials(state, self.trials.best), values, higher_is_better=higher, patience=patience)
+        refuse_divergence(config, self.trials.state)
+        self.values = np.asarray(values)
+        now, alive = time.perf_counter(), [trial for trial in self.trial_of if trial is not None]
+        for trial in alive:
+            self.seconds[trial] += (now - self.clock) / len(alive)
+        self.clock = now
+
+    def finished(self) -> list[int]:
+        """Slots whose trial is done."""
+        active, step = np.asarray(self.trials.state.active), np.asarray(self.trials.state.step)
+        done = ~active | (step >= self.configs[0].train.steps)
+        return [slot for slot, trial in enumerate(self.trial_of) if trial is not None and done[slot]]
+
+    def dismiss(self, slots: list[int], on_finish: Callable[[int, Outcome], None]) -> None:
+        """Look at the test set, for the first and only time of these trials, and let them go."""
+        tested = self.program.evaluate(self.trials.best.params, self.problem.test, self.problem.cuts)
+        state, best, tested = _host((self.trials.state, self.trials.best, tested))
+        scores = final_scores(best, tested)
+        for slot in slots:
+            trial = self.trial_of[slot]
+            assert trial is not None
+            padded = jax.tree.map(lambda leaf, slot=slot: leaf[slot], best.params)
+            network = jax.tree.map(np.asarray, crop(self.configs[trial].model, padded))
+            outcome = Outcome(
+                test={name: float(values[slot]) for name, values in scores.items()},
+                validation=float(best.value[slot]),
+                best_step=int(best.step[slot]),
+                steps=int(state.step[slot]),
+                diverged=bool(state.diverged[slot]),
+                parameters=count_parameters(network),
+                network=network,
+                seconds=self.seconds[trial],
+            )
+            self.trial_of[slot] = None
+            on_finish(trial, outcome)
+        frozen = state.active & np.array([trial is not None for trial in self.trial_of])
+        self.trials = self.trials._replace(state=self.trials.state._replace(active=self.program.place_trials(frozen)))
+
+
+def _host(tree: Any) -> Any:
+    return jax.tree.map(np.asarray, tree)
+
+
+def _frozen(row: Trials) -> Trials:
+    state: TrainState = row.state
+    return row._replace(state=state._replace(active=np.zeros_like(state.active)))

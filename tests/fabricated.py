@@ -1,0 +1,49 @@
+"""Fabricated trials of a random search, for the tests of studies and of reports."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+from lstm_jax.studies.collect import Row
+
+NINE = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
+TRIAL = Row(
+    task="jsb_chorales", variant="V", seed=0, hidden_size=50, learning_rate=1e-3, momentum=0.9, input_noise=0.1,
+    metric="nll", higher_is_better=False, chance=11.0, test=9.0, validation=9.0, test_by_sequence=9.1, best_step=100,
+    steps=200, diverged=False, parameters=1000, seconds=36.0, commit="abc", device="cpu",
+)  # fmt: skip
+SPEECH = {"task": "spoken_digits", "metric": "accuracy", "higher_is_better": True, "chance": 0.1}
+
+
+def trial(validation: float = 9.0, **changes) -> Row:
+    """One trial whose test score equals its validation score unless said otherwise."""
+    return TRIAL._replace(**{"validation": validation, "test": validation, **changes})
+
+
+def scored(variant: str, scores: Sequence[float], **changes) -> list[Row]:
+    """Trials of one variant with these scores, all hyperparameters equal."""
+    return [trial(score, variant=variant, seed=seed, **changes) for seed, score in enumerate(scores)]
+
+
+def around(mean: float, count: int, spread: float) -> list[float]:
+    """Quantiles of a normal distribution: whoever asks for the same gets the same scores."""
+    law = NormalDist(mean, spread)
+    return [law.inv_cdf((n + 0.5) / count) for n in range(count)]
+
+
+def drawn(variant: str, count: int, score: Callable[[Row], float], **changes) -> list[Row]:
+    """Trials with hyperparameters drawn as the Odyssey drew them, each with the score that they give it."""
+    rng = np.random.default_rng(zlib.crc32(variant.encode()))
+    rows = []
+    for seed in range(count):
+        size, rate, rest = 10 ** rng.uniform((1.3, -6, -2), (2.3, -2, 0))
+        row = trial(
+            variant=variant, seed=seed, hidden_size=round(size), learning_rate=float(rate),
+            momentum=float(1 - rest), input_noise=float(rng.uniform()), **changes,
+        )  # fmt: skip
+        rows.append(row._replace(test=score(row), validation=score(row), parameters=row.hidden_size * 100))
+    return rows
