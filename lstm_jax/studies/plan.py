@@ -142,6 +142,13 @@ class Study:
         """All trials in the order of running: block by block, task by task, the reference first, by width."""
         return list(_trials(self))
 
+    def in_order(self) -> list[Trial]:
+        """All trials in the order of results: task by task, variant by variant, by rising seed."""
+        task = {label: n for n, (label, _) in enumerate(self.tasks)}
+        trials = self.trials()
+        variant = {name: n for n, name in enumerate(dict.fromkeys(trial.variant for trial in trials))}
+        return sorted(trials, key=lambda t: (task[t.task], variant[t.variant], t.config.train.seed))
+
     def _enumerate(self) -> list[Trial]:
         order = sorted(self.variants, key=lambda variant: variant != self.reference)
         block = self.block or self.seeds

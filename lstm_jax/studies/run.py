@@ -60,7 +60,7 @@ class Progress:
 
     Attributes:
         running: trials under way, each with the done share of its longest possible run, 0 to 1.
-        finished, total: trials. ``reused``: those of the finished that an earlier run had left.
+        finished, total: trials of this part. ``reused``: those of the finished that an earlier run had left.
         waiting: ``(task, variant)`` of the trials that are neither finished nor running.
         rows: results so far; a new list only when a trial was finished.
         foreign: how many of the reused trials other code than this computed, by its ``origin``.
@@ -148,23 +148,18 @@ class _Conductor:
 
     def __init__(self, study: Study, folder: Path, watch: Callable[[Progress], None], part: Part) -> None:
         self.study, self.folder, self.watch, self.code = study, folder, watch, describe_code()
-        self.part, self.trials = part, study.trials()
+        self.part, self.trials = part, study.trials()[part.index :: part.count]
         found = finished_trials(study, folder)
         origins = Counter(origin(code) for _, code in found.values())
         self.rows = {key: row for key, (row, _) in found.items()}
-        self.reused = len(found)
+        self.reused = sum(trial.key in found for trial in self.trials)
         self.foreign = {name: n for name, n in origins.items() if name != origin(self.code)}
-        place = {variant: n for n, variant in enumerate(dict.fromkeys(trial.variant for trial in self.trials))}
-        task = {label: n for n, (label, _) in enumerate(study.tasks)}
-        self.order = sorted(
-            self.trials, key=lambda trial: (task[trial.task], place[trial.variant], trial.config.train.seed)
-        )
+        self.order = study.in_order()
         self.gathered: float = 0.0
 
     def run(self, train: Train) -> list[Row]:
         """Everything that is missing, one program after another."""
-        own = self.trials[self.part.index :: self.part.count]
-        missing = [trial for trial in own if trial.key not in self.rows]
+        missing = [trial for trial in self.trials if trial.key not in self.rows]
         self._tell([])
         with TrialLog(self.part.folder(self.folder) / LOG) as log:
 
@@ -194,7 +189,7 @@ class _Conductor:
         self.watch(
             Progress(
                 tuple((trial, share) for trial, share in running if trial.key not in self.rows),
-                len(self.rows),
+                sum(trial.key in self.rows for trial in self.trials),
                 len(self.trials),
                 self.reused,
                 tuple((trial.task, trial.variant) for trial in waiting),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from fabricated import TRIAL
 
 from lstm_jax.analysis.report import embed, full_table, number, overview, readme_section, write_report
 from lstm_jax.studies.collect import Row, write_rows
@@ -25,9 +26,9 @@ class Made:
     def rows(self, **means: float) -> list[Row]:
         rng = np.random.default_rng(len(self.task))
         return [
-            Row(
-                self.task, variant, seed, "nll", self.higher_is_better, 9.0, float(mean + self.spread * rng.normal()),
-                0.0, 10, 20, False, 1000 + len(variant), 1.0,
+            TRIAL._replace(
+                task=self.task, variant=variant, seed=seed, higher_is_better=self.higher_is_better, chance=9.0,
+                test=float(mean + self.spread * rng.normal()), parameters=1000 + len(variant),
             )
             for variant, mean in means.items()
             for seed in range(self.seeds)
@@ -177,10 +178,13 @@ def panel(task: str, metric: str, chance: float, **scores: tuple[float, ...]):
     from lstm_jax.analysis.forest import forest_figure
 
     rows = [
-        Row(task, variant, seed, metric, metric == "accuracy", chance, score, 0.0, 10, 20, False, 7, 1.0)
+        TRIAL._replace(
+            task=task, variant=variant, seed=seed, metric=metric, higher_is_better=metric == "accuracy",
+            chance=chance, test=score,
+        )
         for variant, values in scores.items()
         for seed, score in enumerate(values)
-    ]
+    ]  # fmt: skip
     return forest_figure(compare(rows)).axes[0]
 
 

@@ -7,16 +7,17 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
+from fabricated import TRIAL
 
 from lstm_jax.cli import main
-from lstm_jax.cli.console import Clockwork, clock
+from lstm_jax.cli.console import clock, time_left
 from lstm_jax.cli.dispatch import VERBS, Terminated, guarded
 from lstm_jax.names import UnknownName
-from lstm_jax.studies.plan import Study
+from lstm_jax.studies.plan import Study, Trial
+from lstm_jax.studies.run import Progress
 from lstm_jax.train.config import Config, OptimizerConfig, UsageError, from_json, to_json
 
 VERB_NAMES = sorted(VERBS)
@@ -204,8 +205,8 @@ def test_a_study_is_planned_from_options_or_from_its_own_json(tmp_path, capsys):
     assert main(["study", "--dry-run", "--out", str(tmp_path / "mine"), *options]) == 0
     text = capsys.readouterr().out
     study = Study.from_json(text)
-    assert study.name == "mine" and len(study.cells()) == 4
-    assert {cell.config.train.steps for cell in study.cells()} == {9}
+    assert study.name == "mine" and len(study.trials()) == 8
+    assert {trial.config.train.steps for trial in study.trials()} == {9}
     (tmp_path / "plan.json").write_text(text)
     assert main(["study", "--dry-run", "--plan", str(tmp_path / "plan.json")]) == 0
     assert capsys.readouterr().out == text
@@ -213,8 +214,8 @@ def test_a_study_is_planned_from_options_or_from_its_own_json(tmp_path, capsys):
 
 def test_the_seeds_of_a_study_count_from_the_seed_of_the_run(capsys):
     assert main(["study", "--dry-run", "--train.seed", "40", "--seeds", "2"]) == 0
-    cells = Study.from_json(capsys.readouterr().out).cells()
-    assert {(cell.config.train.seed, cell.config.train.trials) for cell in cells} == {(40, 2)}
+    trials = Study.from_json(capsys.readouterr().out).trials()
+    assert {trial.config.train.seed for trial in trials} == {40, 41}
 
 
 def test_help_names_the_whole_command_and_no_default_for_what_is_required(capsys):
@@ -249,13 +250,13 @@ def test_clock(seconds, text):
     assert clock(seconds) == text
 
 
-def test_the_time_left_follows_the_cells_of_the_same_task(monkeypatch):
-    now = iter([0.0, 10.0, 14.0, 14.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(now))
-    clockwork = Clockwork()
-    clockwork.finish("slow")
-    clockwork.finish("fast")
-    assert clockwork.left(["slow", "fast", "fast", "new"], "slow", 0.0) == 10 + 10 + 4 + 4 + 7
+def test_the_time_left_follows_the_trials_of_the_same_task_and_variant():
+    rows = [TRIAL._replace(variant=name, seconds=time) for name, time in (("V", 10), ("V", 12), ("NP", 4))]
+    waiting = tuple(("jsb_chorales", name) for name in ("V", "NP", "NP", "new"))
+    running = ((Trial("jsb_chorales", "V", Config()), 0.25),)
+    progress = Progress(running, 3, 8, 0, waiting, tuple(rows))
+    assert time_left(progress) == 11 + 4 + 4 + 7.5 + 0.75 * 11
+    assert time_left(Progress(running, 0, 8, 0, waiting, ())) is None
 
 
 def test_train_and_study_leave_what_they_promise(tmp_path):
@@ -274,7 +275,7 @@ def test_train_and_study_leave_what_they_promise(tmp_path):
     out = tmp_path / "study"
     result = command("study", "--out", str(out), "--variants", "V", "RNN", "--seeds", "2", *small)
     assert result.returncode == 0, result.stderr
-    assert "study: 1 task x 2 variants x 2 seeds on " in result.stdout and " for 2 cells. " in result.stdout
+    assert "study: 1 task x 2 variants x 2 seeds on " in result.stdout and " for 4 trials. " in result.stdout
     written = {"config.json", "results.csv", "manifest.json", "table.md", "figure.png"}
     assert written <= {path.name for path in out.iterdir()}
     machine = json.loads((out / "manifest.json").read_text())

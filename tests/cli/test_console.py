@@ -5,19 +5,20 @@ from __future__ import annotations
 import io
 
 import pytest
+from fabricated import TRIAL
 from rich.console import Console
 
 from lstm_jax.cli.console import StudyWatch
-from lstm_jax.studies.collect import Row
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.run import run_study
 from lstm_jax.train.config import Config
 
 
-def train(cell, share):
-    share(0.5)
-    scores = {"V": 0.25, "NFG": 0.5}
-    return [Row(cell.task, cell.variant, 0, "mse", False, 1.0, scores[cell.variant], 0.0, 1, 1, False, 1, 1.0)]
+def train(trials, on_row, on_running):
+    for trial in trials:
+        on_running([(trial, 0.5)])
+        score = {"V": 0.25, "NFG": 0.5}[trial.variant]
+        on_row(trial, TRIAL._replace(task=trial.task, variant=trial.variant, seed=0, test=score, validation=score))
 
 
 def shown(folder, terminal: bool) -> str:
@@ -27,52 +28,53 @@ def shown(folder, terminal: bool) -> str:
     return out.file.getvalue()
 
 
-def test_without_a_terminal_there_is_one_plain_line_a_cell(tmp_path):
+def test_without_a_terminal_there_is_one_plain_line_for_each_finished_variant(tmp_path):
     lines = shown(tmp_path, terminal=False).splitlines()
-    assert [line.split()[1:4] for line in lines] == [["1/2]", "adding", "V"], ["2/2]", "adding", "NFG"]]
-    assert "0.2500" in lines[0] and "0.5000" in lines[1] and all("left" in line for line in lines)
+    assert [line.split()[1:4] for line in lines] == [["adding", "V", "0.2500"], ["adding", "NFG", "0.5000"]]
+    assert [line[:5] for line in lines] == ["[1/2]", "[2/2]"] and all("left" in line for line in lines)
     assert "\x1b" not in "".join(lines)
 
 
-def test_without_a_terminal_a_long_cell_tells_its_share_once_a_minute(tmp_path, monkeypatch):
+def test_without_a_terminal_a_long_study_tells_where_it_is_once_a_minute(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("lstm_jax.cli.console.time.monotonic", lambda: now[0])
 
-    def slow(cell, share):
+    def slow(trials, on_row, on_running):
         for n in range(20):
             now[0] += 10
-            share((n + 1) / 20)
-        return train(cell, lambda _: None)
+            on_running([(trials[0], (n + 1) / 20)])
+        train(trials, on_row, on_running)
 
     out = Console(file=io.StringIO(), force_terminal=False, width=100)
     with StudyWatch(out) as watch:
         run_study(Study("s", (("adding", Config()),), ("V", "NFG"), seeds=1), tmp_path, slow, watch)
     lines = out.file.getvalue().splitlines()
-    assert lines[:4] == [
-        "  adding V 30 %  (5:40 left)",
-        "  adding V 60 %  (4:40 left)",
-        "  adding V 90 %  (3:40 left)",
-        "[ 1/2] adding V                   0.2500  3:20  (3:20 left)",
+    assert lines == [
+        *["[0/2] 1 alive, 0 diverged  best validation: "] * 3,
+        "[1/2] adding V                   0.2500  (0:34 left)",
+        "[1/2] 1 alive, 0 diverged  (0:23 left)  best validation: V 0.25",
+        "[1/2] 1 alive, 0 diverged  (0:13 left)  best validation: V 0.25",
+        "[1/2] 1 alive, 0 diverged  (0:02 left)  best validation: V 0.25",
+        "[2/2] adding NFG                 0.5000  (0:00 left)",
     ]
-    assert [line.split()[1:3] for line in lines[4:7]] == [["NFG", share] for share in ("30", "60", "90")]
 
 
-def test_a_terminal_shows_the_current_cell_and_how_many_are_done(tmp_path):
+def test_a_terminal_shows_what_runs_and_how_many_are_done(tmp_path):
     text = shown(tmp_path, terminal=True)
-    assert "done" in text and "2/2 cells" in text
+    assert "done" in text and "2/2 trials" in text
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_cells_finished_before_are_told(tmp_path, terminal):
+def test_trials_finished_before_are_told(tmp_path, terminal):
     shown(tmp_path, terminal)
-    assert "2 of 2 cells were finished before" in shown(tmp_path, terminal)
+    assert "2 of 2 trials were finished before" in shown(tmp_path, terminal)
 
 
-def test_cells_of_another_commit_are_told(tmp_path, monkeypatch):
+def test_trials_of_another_commit_are_told(tmp_path, monkeypatch):
     from lstm_jax.studies import run
 
     monkeypatch.setattr(run, "describe_code", lambda: {"lstm_jax": "1", "commit": "a" * 40, "dirty": False})
     shown(tmp_path, terminal=False)
     assert "commit" not in shown(tmp_path, terminal=False)
     monkeypatch.setattr(run, "describe_code", lambda: {"lstm_jax": "1", "commit": "b" * 40, "dirty": False})
-    assert f"2 cells come from commit {'a' * 12}; --overwrite runs" in shown(tmp_path, terminal=False)
+    assert f"2 trials come from commit {'a' * 12}; --overwrite runs" in shown(tmp_path, terminal=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+from fabricated import TRIAL
+
 from lstm_jax.cli.study import _write_manifest
-from lstm_jax.studies.collect import save_cell
+from lstm_jax.studies.collect import TrialLog
 from lstm_jax.studies.plan import Study
-from lstm_jax.studies.run import cell_path
 from lstm_jax.train.config import Config
 
 STUDY = Study("s", (("adding", Config()),), ("V", "NFG"), seeds=3)
@@ -27,10 +28,12 @@ def test_a_study_run_anew_forgets_them(tmp_path):
     assert json.loads((tmp_path / "manifest.json").read_text())["earlier"] == []
 
 
-def test_the_manifest_counts_the_cells_of_each_commit(tmp_path):
-    first, second = STUDY.cells()
-    save_cell(cell_path(tmp_path, first), [], {"key": first.key, "commit": "a" * 40, "dirty": False})
-    save_cell(cell_path(tmp_path, second), [], {"key": second.key, "commit": "b" * 40, "dirty": True})
+def test_the_manifest_counts_the_trials_of_each_commit(tmp_path):
+    first, second, third, *_ = STUDY.trials()
+    with TrialLog(tmp_path / "trials.jsonl") as log:
+        log.append(first.key, TRIAL, {"commit": "a" * 40, "dirty": False})
+        log.append(second.key, TRIAL, {"commit": "b" * 40, "dirty": True})
+        log.append(third.key, TRIAL, {"commit": "b" * 40, "dirty": True})
     _write_manifest(tmp_path, STUDY, {}, keep=False)
     commits = json.loads((tmp_path / "manifest.json").read_text())["commits"]
-    assert commits == {f"commit {'a' * 12}": 1, f"commit {'b' * 12} with changes": 1}
+    assert commits == {f"commit {'a' * 12}": 1, f"commit {'b' * 12} with changes": 2}

@@ -40,16 +40,16 @@ def test_the_nine_cells_and_the_tanh_network_are_compared(experiment):
 
 
 @pytest.mark.parametrize("preset", ["default", "full"])
-def test_cells_of_a_task_differ_in_variant_and_learning_rate_alone(experiment, preset):
+def test_trials_of_a_task_differ_in_variant_learning_rate_and_seed_alone(experiment, preset):
     study = experiment.study(preset)
     rates = {(task, variant): rate for task, variant, rate in study.rates}
-    for cell in study.cells():
-        reference = dict(study.tasks)[cell.task]
-        assert cell.config == replace(
+    for trial in study.trials():
+        reference = dict(study.tasks)[trial.task]
+        assert trial.config == replace(
             reference,
-            model=replace(reference.model, variant=cell.variant),
-            optimizer=replace(reference.optimizer, learning_rate=rates[cell.task, cell.variant]),
-            train=replace(reference.train, trials=study.seeds),
+            model=replace(reference.model, variant=trial.variant),
+            optimizer=replace(reference.optimizer, learning_rate=rates[trial.task, trial.variant]),
+            train=replace(reference.train, seed=trial.config.train.seed),
         )
 
 
@@ -79,7 +79,7 @@ def test_the_best_rate_goes_by_the_mean_over_seeds_in_the_metrics_direction(expe
 
 def test_rates_are_chosen_on_seeds_that_the_study_does_not_use(experiment):
     def seeds(study):
-        return {cell.config.train.seed + n for cell in study.cells() for n in range(cell.config.train.trials)}
+        return {trial.config.train.seed for trial in study.trials()}
 
     assert not seeds(experiment.rates("default")) & seeds(experiment.study("full"))
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
+from fabricated import TRIAL
 
-from lstm_jax.studies.collect import Row, find_results, load_cell, read_rows, save_cell, write_rows
+from lstm_jax.studies.collect import Row, TrialLog, find_results, forget, read_log, read_rows, write_rows
 
 
 def row(**changes) -> Row:
-    values = dict(
-        task="adding", variant="V", seed=0, metric="mse", higher_is_better=False, chance=1 / 6, test=0.1 + 0.2,
-        validation=1e-17, best_step=30, steps=40, diverged=False, parameters=123, seconds=1.25,
-    )  # fmt: skip
-    return Row(**{**values, **changes})
+    values = dict(task="adding", metric="mse", chance=1 / 6, test=0.1 + 0.2, validation=1e-17, parameters=123)
+    return TRIAL._replace(**{**values, **changes})
 
 
 @pytest.mark.parametrize("name", ["results.csv", "results.csv.gz"])
@@ -39,7 +37,7 @@ def test_same_rows_give_same_compressed_bytes(tmp_path):
 
 def test_an_unreadable_number_is_named_with_line_and_column(tmp_path):
     write_rows(tmp_path / "results.csv", [row(), row(seed=1)])
-    text = (tmp_path / "results.csv").read_text().replace("adding,V,1,mse", "adding,V,one,mse")
+    text = (tmp_path / "results.csv").read_text().replace("adding,V,1,", "adding,V,one,")
     (tmp_path / "results.csv").write_text(text)
     with pytest.raises(ValueError, match="line 3: column 'seed' cannot be read from 'one'"):
         read_rows(tmp_path / "results.csv")
@@ -48,7 +46,7 @@ def test_an_unreadable_number_is_named_with_line_and_column(tmp_path):
 def test_a_short_line_is_named(tmp_path):
     write_rows(tmp_path / "results.csv", [row()])
     text = (tmp_path / "results.csv").read_text()
-    (tmp_path / "results.csv").write_text(text[:-8])
+    (tmp_path / "results.csv").write_text(text[: text.rindex("36.0") - 1])
     with pytest.raises(ValueError, match="line 2: column"):
         read_rows(tmp_path / "results.csv")
 
@@ -67,19 +65,44 @@ def test_the_same_trial_twice_is_refused(tmp_path):
         read_rows(tmp_path / "results.csv")
 
 
-def test_a_finished_cell_comes_back_exactly(tmp_path):
-    path = tmp_path / "cells" / "cell.json"
-    assert load_cell(path) is None
-    save_cell(path, [row(), row(seed=1)], {"key": "k"})
-    assert load_cell(path) == ([row(), row(seed=1)], {"key": "k"})
+def logged(path, *keys) -> None:
+    with TrialLog(path) as log:
+        for n, key in enumerate(keys):
+            log.append(key, row(seed=n), {"commit": "c"})
+
+
+def test_a_finished_trial_comes_back_exactly(tmp_path):
+    path = tmp_path / "log" / "trials.jsonl"
+    assert read_log(path) == {}
+    logged(path, "a", "b")
+    assert read_log(path) == {"a": (row(), {"commit": "c"}), "b": (row(seed=1), {"commit": "c"})}
+
+
+@pytest.mark.parametrize("torn", [1, 20, -1])
+def test_what_a_kill_left_half_written_is_dropped_and_the_rest_stays(tmp_path, torn):
+    path = tmp_path / "trials.jsonl"
+    logged(path, "a", "b")
+    content = path.read_bytes()
+    second = content.index(b"\n") + 1
+    path.write_bytes(content[:torn] if torn < 0 else content[: second + torn])
+    assert list(read_log(path)) == ["a"]
+    logged(path, "b", "c")
+    assert list(read_log(path)) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda b: b.replace(b"123", b"124"), lambda b: b[:-20], lambda b: b"", lambda b: b"[]"]
+    ("before", "damage"), [(b"123", b"124"), (b"{", b"[]\n{"), (b"{", b"\n{"), (b'"sha256"', b'"sum"')]
 )
-def test_a_changed_cell_is_refused_by_name(tmp_path, damage):
-    path = tmp_path / "cell.json"
-    save_cell(path, [row()], {})
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match="cell.json does not match its checksum"):
-        load_cell(path)
+def test_a_changed_line_is_refused_by_its_number(tmp_path, before, damage):
+    path = tmp_path / "trials.jsonl"
+    logged(path, "a", "b")
+    path.write_bytes(path.read_bytes().replace(before, damage, 1))
+    with pytest.raises(ValueError, match="trials.jsonl, line 1 does not match its checksum"):
+        read_log(path)
+
+
+def test_trials_can_be_forgotten(tmp_path):
+    path = tmp_path / "trials.jsonl"
+    logged(path, "a", "b", "c")
+    forget(path, ["b", "unknown"])
+    assert list(read_log(path)) == ["a", "c"]

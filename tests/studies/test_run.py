@@ -12,12 +12,13 @@ import time
 from dataclasses import replace
 
 import pytest
+from fabricated import TRIAL
 
 from lstm_jax.studies import run
 from lstm_jax.studies.collect import Row, read_rows
 from lstm_jax.studies.plan import Study
-from lstm_jax.studies.run import FolderBusyError, cell_path, run_study
-from lstm_jax.train.config import Config, OptimizerConfig, to_json
+from lstm_jax.studies.run import FolderBusyError, Part, run_study
+from lstm_jax.train.config import Config, OptimizerConfig, UsageError, to_json
 
 
 def study(**changes) -> Study:
@@ -25,46 +26,52 @@ def study(**changes) -> Study:
     return Study(**{**values, **changes})
 
 
-def rows_of(cell) -> list[Row]:
-    rate = cell.config.optimizer.learning_rate
-    return [
-        Row(cell.task, cell.variant, seed, "mse", False, 1.0, rate, rate, 1, 1, False, 10, 0.1)
-        for seed in range(cell.config.train.trials)
-    ]
+def row_of(trial) -> Row:
+    rate = trial.config.optimizer.learning_rate
+    return TRIAL._replace(task=trial.task, variant=trial.variant, seed=trial.config.train.seed, test=rate)
 
 
 class Trainer:
-    """Counts cells instead of training them; ``stop_at`` raises in the middle of that cell."""
+    """Counts trials instead of training them; ``stop_at`` raises before that one."""
 
     def __init__(self, stop_at=None):
-        self.ran, self.stop_at = [], stop_at
+        self.ran, self.groups, self.stop_at = [], [], stop_at
 
-    def __call__(self, cell, share):
-        if len(self.ran) == self.stop_at:
-            raise KeyboardInterrupt
-        share(0.5)
-        self.ran.append((cell.task, cell.variant))
-        return rows_of(cell)
+    def __call__(self, trials, on_row, on_running):
+        self.groups.append(len(trials))
+        for trial in trials:
+            if len(self.ran) == self.stop_at:
+                raise KeyboardInterrupt
+            on_running([(trial, 0.5)])
+            self.ran.append((trial.task, trial.variant, trial.config.train.seed))
+            on_row(trial, row_of(trial))
 
 
-ALL = [("a", "V"), ("a", "NFG"), ("b", "V"), ("b", "NFG")]
+ALL = [(task, variant, seed) for task in "ab" for variant in ("V", "NFG") for seed in (0, 1)]
 
 
-def test_every_cell_runs_once_with_the_reference_first(tmp_path):
+def test_every_trial_runs_once_with_the_reference_first(tmp_path):
     trainer = Trainer()
     rows = run_study(study(), tmp_path, trainer)
-    assert trainer.ran == ALL
-    assert [(row.task, row.variant, row.seed) for row in rows] == [(*cell, seed) for cell in ALL for seed in (0, 1)]
+    assert trainer.ran == ALL and trainer.groups == [2] * 4, "those that share a program together"
+    assert [(row.task, row.variant, row.seed) for row in rows] == ALL
     assert read_rows(tmp_path / "results.csv") == rows
+
+
+def test_the_plan_is_on_disk_before_the_first_trial(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study(), tmp_path, Trainer(stop_at=0))
+    lines = (tmp_path / "plan.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == [trial.key for trial in study().trials()]
 
 
 def test_a_second_run_continues_and_ends_with_the_same_results(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run_study(study(), tmp_path / "stopped", Trainer(stop_at=3))
-    assert len(read_rows(tmp_path / "stopped" / "results.csv")) == 6
+        run_study(study(), tmp_path / "stopped", Trainer(stop_at=5))
+    assert len(read_rows(tmp_path / "stopped" / "results.csv")) == 5
     trainer = Trainer()
     resumed = run_study(study(), tmp_path / "stopped", trainer)
-    assert trainer.ran == ALL[3:]
+    assert trainer.ran == ALL[5:]
     assert resumed == run_study(study(), tmp_path / "straight", Trainer())
 
 
@@ -75,8 +82,15 @@ def test_a_larger_study_runs_exactly_what_was_added(tmp_path):
     before = run_study(study(), tmp_path, Trainer())
     trainer = Trainer()
     rows = run_study(study(variants=("NFG", "V", "NP"), reference="V"), tmp_path, trainer)
-    assert trainer.ran == [("a", "NP"), ("b", "NP")]
+    assert trainer.ran == [(task, "NP", seed) for task in "ab" for seed in (0, 1)]
     assert set(before) < set(rows) and len(rows) == 12
+
+
+def test_more_seeds_keep_the_trials_of_the_first(tmp_path):
+    run_study(study(), tmp_path, Trainer())
+    trainer = Trainer()
+    assert len(run_study(study(seeds=3), tmp_path, trainer)) == 12
+    assert [seed for _, _, seed in trainer.ran] == [2] * 4 and not (tmp_path / "earlier").exists()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +98,7 @@ def test_a_larger_study_runs_exactly_what_was_added(tmp_path):
     [
         ({"tasks": FASTER}, "b.optimizer.learning_rate: 0.001 became 0.5"),
         ({"variants": ("V", "RNN")}, r'variants: \["NFG", "V"\] became \["V", "RNN"\]'),
-        ({"seeds": 3}, "seeds: 2 became 3"),
+        ({"seeds": 1}, "seeds: 2 became 1"),
         ({"tasks": (("a", Config()),)}, r'tasks: \["a", "b"\] became \["a"\]; b.model.*; and \d+ more'),
     ],
 )
@@ -93,15 +107,14 @@ def test_results_of_another_study_are_moved_aside_whole_and_told(tmp_path, chang
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     rows = run_study(study(**changes), tmp_path, Trainer())
     aside = tmp_path / "earlier" / "1"
-    assert {path.name: path.read_bytes() for path in aside.iterdir()} == {
-        k: v for k, v in before.items() if k != ".lock"
-    }
+    kept = {name: content for name, content in before.items() if name not in (".lock", "trials.jsonl")}
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == kept
     assert re.search(f"held another study .{said}", capsys.readouterr().err)
     assert read_rows(tmp_path / "results.csv") == rows
     assert Study.from_json((tmp_path / "config.json").read_text()) == study(**changes)
     back = Trainer()
     run_study(study(), tmp_path, back)
-    assert back.ran == [], "its cells were kept"
+    assert back.ran == [], "its trials were kept"
     assert (tmp_path / "results.csv").read_bytes() == before["results.csv"]
 
 
@@ -117,7 +130,7 @@ def test_the_folder_of_a_training_run_is_refused(tmp_path):
         run_study(study(), tmp_path, Trainer())
 
 
-def test_an_interrupted_overwrite_is_continued_without_the_old_cells(tmp_path):
+def test_an_interrupted_overwrite_is_continued_without_the_old_trials(tmp_path):
     run_study(study(), tmp_path, Trainer())
     with pytest.raises(KeyboardInterrupt):
         run_study(study(), tmp_path, Trainer(stop_at=1), overwrite=True)
@@ -126,7 +139,7 @@ def test_an_interrupted_overwrite_is_continued_without_the_old_cells(tmp_path):
     assert trainer.ran == ALL[1:]
 
 
-def test_cells_of_other_code_are_reused_and_counted(tmp_path, monkeypatch):
+def test_trials_of_other_code_are_reused_and_counted(tmp_path, monkeypatch):
     for commit, dirty, stop_at in (("a", False, 2), ("a", True, 1), ("b", False, 1)):
         code = {"lstm_jax": "1.0", "commit": commit * 40, "dirty": dirty}
         monkeypatch.setattr(run, "describe_code", lambda code=code: code)
@@ -134,8 +147,8 @@ def test_cells_of_other_code_are_reused_and_counted(tmp_path, monkeypatch):
         with contextlib.suppress(KeyboardInterrupt):
             run_study(study(), tmp_path, Trainer(stop_at), watch=seen.append)
     assert seen[0].foreign == {f"commit {'a' * 12}": 2, f"commit {'a' * 12} with changes": 1}
-    code = run.finished_cells(study(), tmp_path)[study().cells()[3].key][1]
-    assert code == {"key": study().cells()[3].key, "lstm_jax": "1.0", "commit": "b" * 40, "dirty": False}
+    code = run.finished_trials(study(), tmp_path)[study().trials()[3].key][1]
+    assert code == {"lstm_jax": "1.0", "commit": "b" * 40, "dirty": False}
 
 
 def test_code_is_told_by_commit_or_version():
@@ -150,45 +163,67 @@ def test_overwrite_runs_all_again(tmp_path):
     assert trainer.ran == ALL
 
 
-def test_a_changed_cell_file_is_refused_by_name(tmp_path):
+def test_a_changed_log_is_refused_by_its_line(tmp_path):
     run_study(study(), tmp_path, Trainer())
-    path = cell_path(tmp_path, study().cells()[1])
-    path.write_text(path.read_text().replace("0.001", "0.0009"))
-    with pytest.raises(ValueError, match=f"{path.name} does not match its checksum"):
+    path = tmp_path / "trials.jsonl"
+    path.write_text(path.read_text().replace("0.001", "0.0009", 1))
+    with pytest.raises(ValueError, match="trials.jsonl, line 1 does not match its checksum"):
         run_study(study(), tmp_path, Trainer())
 
 
 def test_progress_rises_and_ends_with_all_rows(tmp_path):
     seen = []
     run_study(study(), tmp_path, Trainer(), watch=seen.append)
-    done = [progress.finished + progress.share for progress in seen]
-    assert done == sorted(done) and done[0] == 0 and done[-1] == 4
-    assert seen[-1].cell is None and len(seen[-1].rows) == 8
+    done = [progress.finished + sum(share for _, share in progress.running) for progress in seen]
+    assert done == sorted(done) and done[0] == 0 and done[-1] == 8
+    counts = {len(progress.running) + progress.finished + len(progress.waiting) for progress in seen}
+    assert counts == {8} and len(seen[-1].rows) == 8
     run_study(study(), tmp_path, Trainer(), watch=seen.append)
-    assert (seen[-1].reused, seen[-1].total) == (4, 4)
+    assert (seen[-1].reused, seen[-1].total) == (8, 8)
+
+
+def test_parts_share_a_folder_and_none_runs_what_another_has_finished(tmp_path):
+    first, second, whole = Trainer(), Trainer(), Trainer()
+    run_study(study(), tmp_path, first, part=Part(0, 3))
+    rows = run_study(study(), tmp_path, second, part=Part(1, 3))
+    assert first.ran == ALL[0::3] and second.ran == ALL[1::3]
+    assert [(row.task, row.variant, row.seed) for row in rows] == sorted(first.ran + second.ran, key=ALL.index)
+    assert len(run_study(study(), tmp_path, whole)) == 8 and whole.ran == ALL[2::3]
+    again = Trainer()
+    run_study(study(), tmp_path, again, part=Part(2, 3))
+    assert again.ran == []
+
+
+@pytest.mark.parametrize("text", ["3/3", "1", "-1/2", "a/b", "1/2/3", "0/0"])
+def test_a_part_that_does_not_exist_is_refused(text):
+    with pytest.raises(UsageError, match="a part is INDEX/COUNT"):
+        Part.parse(text)
 
 
 SLEEPER = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from test_run import study, rows_of
+sys.path.insert(0, {above!r})
+from test_run import study, row_of
 from lstm_jax.studies.run import run_study
 done = []
-def train(cell, share):
-    if len(done) == 2:
-        print("third", flush=True)
-        time.sleep(60)
-    done.append(cell)
-    return rows_of(cell)
+def train(trials, on_row, on_running):
+    for trial in trials:
+        if len(done) == 3:
+            print("fourth", flush=True)
+            time.sleep(60)
+        done.append(trial)
+        on_row(trial, row_of(trial))
 run_study(study(), {folder!r}, train)
 """
 
 
-def test_two_processes_on_one_folder_are_refused_and_a_kill_loses_one_cell(tmp_path):
-    code = SLEEPER.format(tests=os.path.dirname(__file__), folder=str(tmp_path))
+def test_two_processes_on_one_folder_are_refused_and_a_kill_loses_what_was_running(tmp_path):
+    here = os.path.dirname(__file__)
+    code = SLEEPER.format(tests=here, above=os.path.dirname(here), folder=str(tmp_path))
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
-        assert child.stdout.readline() == "third\n"
+        assert child.stdout.readline() == "fourth\n"
         with pytest.raises(FolderBusyError, match=f"in use by process {child.pid}"):
             run_study(study(), tmp_path, Trainer())
     finally:
@@ -198,7 +233,7 @@ def test_two_processes_on_one_folder_are_refused_and_a_kill_loses_one_cell(tmp_p
     time.sleep(0.05)
     trainer = Trainer()
     run_study(study(), tmp_path, trainer)
-    assert trainer.ran == ALL[2:]
+    assert trainer.ran == ALL[3:]
 
 
 def test_a_study_comes_back_exactly_from_json():
@@ -209,13 +244,14 @@ def test_a_study_comes_back_exactly_from_json():
         Study.from_json(original.to_json().replace('"seeds"', '"seds"'))
 
 
-def test_cells_take_variant_and_seeds_from_the_study_and_all_else_from_the_task():
+def test_trials_take_variant_and_seed_from_the_study_and_all_else_from_the_task():
     config = replace(Config(), optimizer=OptimizerConfig(learning_rate=0.25))
-    cells = study(tasks=(("a", config),), seeds=7).cells()
-    assert [cell.config.model.variant for cell in cells] == ["V", "NFG"]
-    assert {cell.config.train.trials for cell in cells} == {7}
-    assert {cell.config.optimizer for cell in cells} == {config.optimizer}
-    assert len({cell.key for cell in cells}) == 2
+    trials = study(tasks=(("a", config),), seeds=3).trials()
+    assert [(trial.config.model.variant, trial.config.train.seed) for trial in trials] == [
+        (variant, seed) for variant in ("V", "NFG") for seed in (0, 1, 2)
+    ]
+    assert {trial.config.optimizer for trial in trials} == {config.optimizer}
+    assert len({trial.key for trial in trials}) == 6
 
 
 @pytest.mark.parametrize(
