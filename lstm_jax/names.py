@@ -17,6 +17,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return (f"did you mean {guess!r}? " if guess else "") + f"known: {', '.join(known)}"
 
 
+class UsageError(ValueError):
+    """A name, key or option that was given and that nothing here has; the command line exits with 2."""
+
+
 class UnknownName(KeyError):
     """A KeyError that prints its sentence instead of a quoted key."""
 

@@ -81,7 +81,7 @@ def task(name: str, scale: Scale) -> tuple[str, Config]:
     epoch = epoch_steps(arm.data)
     config = Config(
         model=ModelConfig(forget_bias=0.0, initializer="odyssey", bidirectional=arm.bidirectional),
-        optimizer=OptimizerConfig("damped_sgd", nesterov=True, clip_norm=None),
+        optimizer=OptimizerConfig("damped_sgd", nesterov=True, average="sequences", clip_norm=None),
         data=replace(arm.data, cuts=scale.cuts),
         train=TrainConfig(data_seed=0, steps=scale.epochs * epoch, eval_every=epoch, patience=PATIENCE),
     )

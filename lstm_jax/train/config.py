@@ -16,13 +16,9 @@ import numpy as np
 
 from lstm_jax.cell.initializers import SCHEMES
 from lstm_jax.cell.variants import VARIANTS
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 
 Option = None | int | float | bool | str
-
-
-class UsageError(ValueError):
-    """A name, key or option that was given and that nothing here has; the command line exits with 2."""
 
 
 CHOICES = MappingProxyType(
@@ -33,6 +29,7 @@ CHOICES = MappingProxyType(
         "backend": ("auto", "scan", "fused"),
         "precision": ("float32", "bfloat16"),
         "optimizer": ("adam", "sgd", "damped_sgd", "rmsprop", "adagrad"),
+        "average": ("steps", "sequences"),
         "schedule": ("constant", "cosine", "linear", "exponential"),
         "nan_policy": ("stop", "skip", "raise"),
         "parallel": ("none", "shard_map", "pmap"),
@@ -91,6 +88,8 @@ class OptimizerConfig:
     """Momentum of sgd, rmsprop and adagrad, first-moment decay of adam."""
     nesterov: bool = False
     """Nesterov's form of the momentum."""
+    average: str = "steps"
+    """What a gradient is a mean over: counted steps, or sequences (the steps of each summed)."""
     clip_norm: float | None = 1.0
     """Largest global norm of a gradient; None never clips."""
     schedule: str = "constant"
@@ -105,7 +104,7 @@ class OptimizerConfig:
         _check_types(self)
         if self.name not in CHOICES["optimizer"]:
             raise ValueError(f"optimizer {self.name!r} is unknown; {nearest(self.name, CHOICES['optimizer'])}")
-        _known(self, "schedule")
+        _known(self, "average", "schedule")
         _at_least(self, 0, "learning_rate", "momentum", "warmup_steps", "weight_decay")
         if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
             raise ValueError(f"OptimizerConfig: clip_norm must be finite and > 0, or None, got {self.clip_norm!r}")
@@ -135,8 +134,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Sort the options, so that equal settings are equal records."""
         pairs = self.options.items() if isinstance(self.options, Mapping) else self.options
-        named = sorted(((str(name), value) for name, value in pairs), key=lambda pair: pair[0])
-        object.__setattr__(self, "options", tuple(named))
+        object.__setattr__(self, "options", tuple(sorted(((str(k), v) for k, v in pairs), key=lambda pair: pair[0])))
         _check_types(self)
         names = [name for name, _ in self.options]
         if len(set(names)) < len(names):
@@ -259,8 +257,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _record(typing.cast(type, hint), value, where)
     if typing.get_origin(hint) is tuple:
         return tuple(_record_options(value, where).items())
-    kinds = hint.__args__ if isinstance(hint, UnionType) else (hint,)
     value = _plain(value)
+    kinds = hint.__args__ if isinstance(hint, UnionType) else (hint,)
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) not in kinds:

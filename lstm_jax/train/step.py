@@ -123,7 +123,8 @@ def update(
 ) -> tuple[TrainState, Metrics]:
     """Divide the summed gradients, move the weights; a bad step changes no weight and counts in no metric."""
     summed = metrics[loss_name(loss)]
-    gradients = jax.tree.map(lambda g: g / jnp.maximum(summed.count, 1), gradients)
+    shared_by = jnp.maximum(summed.count, 1) if config.optimizer.average == "steps" else config.data.batch_size
+    gradients = jax.tree.map(lambda g: g / shared_by, gradients)
     gradients = keep_live(config.model, state.live, gradients)
     norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(norm) & jnp.isfinite(summed.total)

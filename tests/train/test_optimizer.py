@@ -32,6 +32,7 @@ def random_trees(count, seed=0):
         (OptimizerConfig("sgd", 0.1, 0.9, clip_norm=None), optax.sgd(0.1, 0.9)),
         (OptimizerConfig("sgd", 0.1, 0.9, nesterov=True, clip_norm=None), optax.sgd(0.1, 0.9, nesterov=True)),
         (OptimizerConfig("sgd", 0.1, 0.0, clip_norm=None), optax.sgd(0.1)),
+        (OptimizerConfig("damped_sgd", 0.1, 0.9, True, clip_norm=None), optax.sgd(0.01, 0.9, nesterov=True)),
         (OptimizerConfig("adam", 0.1, 0.8, clip_norm=None), optax.adam(0.1, b1=0.8)),
         (OptimizerConfig("rmsprop", 0.1, 0.0, clip_norm=None), optax.rmsprop(0.1)),
         (OptimizerConfig("adagrad", 0.1, 0.0, clip_norm=None), optax.adagrad(0.1)),

@@ -50,6 +50,21 @@ def test_a_step_is_one_step_against_the_mean_gradient(tiny):
     assert after.step == 1 and after.active and not after.diverged
 
 
+def test_a_gradient_may_be_a_sum_over_the_steps_of_each_sequence(tiny):
+    """Whatever the lengths: with every step counted, T times the gradient of the mean."""
+    means, sums = (tiny(name="sgd", momentum=0.0, clip_norm=None, average=over) for over in ("steps", "sequences"))
+    problem, state, batch = start(means)
+    batch = batch._replace(loss_mask=jnp.arange(6)[:, None] < jnp.asarray([6, 3, 0, 1, 6, 6, 2, 4])[None])
+    moved = [jax.jit(make_train_step(config, problem.loss))(state, batch)[0].params for config in (means, sums)]
+    steps, sequences = float(batch.loss_mask.sum()), 8
+    step = lambda after: jax.tree.map(lambda new, old: np.asarray(new - old), after, state.params)  # noqa: E731
+    jax.tree.map(
+        lambda mean, total: np.testing.assert_allclose(total, mean * steps / sequences, rtol=2e-3, atol=1e-6),
+        step(moved[0]),
+        step(moved[1]),
+    )
+
+
 def test_a_bad_batch_freezes_the_trial(tiny, assert_same_bits):
     config = tiny()
     problem, state, batch = start(config)
