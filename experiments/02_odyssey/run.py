@@ -69,7 +69,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(("V", "NFG"), 3, 2, widths=(200,), cuts=1),
-    "quick": Scale(NINE, 8, 30, widths=(64, 200), cuts=2),
+    "quick": Scale(NINE, 8, 50, widths=(64, 200), cuts=2),
     "half": Scale(NINE, 100, EPOCHS, widths=(32, 64, 104, 144, 200), cuts=3, block=5),
     "full": Scale(NINE, 200, EPOCHS, widths=(32, 64, 104, 144, 200), cuts=3, block=20),
 }
