@@ -177,17 +177,15 @@ class _Crew:
         """Let the next of the queue into the free ones of these slots; free slots without one hold a frozen copy."""
         kept = None if self.trials is None or len(trial_of) != len(self.trial_of) else _host(self.trials)
         sizes = self.problem.input_size, self.problem.output_size, self.problem.length
-        rows: list[Any] = []
+        self.trial_of, rows = list(trial_of), []
         for slot, trial in enumerate(trial_of):
             if trial is None and self.queue:
-                trial = self.queue.popleft()
-                rows.append(_host(_begin(self.configs[trial], sizes, self.problem.higher_is_better)))
+                self.trial_of[slot] = new = self.queue.popleft()
+                rows.append(_host(_begin(self.configs[new], sizes, self.problem.higher_is_better)))
             elif kept is not None:
                 rows.append(jax.tree.map(lambda leaf, slot=slot: leaf[slot], kept))
             else:
                 rows.append(_frozen(rows[0]))
-            trial_of = [*trial_of[:slot], trial, *trial_of[slot + 1 :]]
-        self.trial_of = trial_of
         self._place(jax.tree.map(lambda *leaves: np.stack(leaves), *rows))
 
     def pack(self, slots: int) -> None:
@@ -213,16 +211,24 @@ class _Crew:
         return [Running(trial, int(steps[slot]), float(self.values[slot])) for slot, trial in places]
 
     def advance(self) -> None:
-        """Everyone to the next evaluation, and the evaluation."""
+        """To the next evaluation: everyone who has as far to go as the one who has farthest; the others wait.
+
+        Chunks differ only where the last one of a trial is shorter than the others.
+        """
         config, program, problem = self.configs[0], self.program, self.problem
-        at = np.asarray(self.trials.state.step)[[trial is not None for trial in self.trial_of]]
-        steps = int(min(config.train.eval_every, config.train.steps - at.max()))
-        state, _ = program.advance(self.trials.state, problem, jnp.int32(at.max()), steps)
+        state, busy = self.trials.state, np.array([trial is not None for trial in self.trial_of])
+        at = np.asarray(state.step)
+        ahead = np.where(busy, np.minimum(config.train.eval_every, config.train.steps - at), 0)
+        waiting = np.asarray(state.active) & (ahead < ahead.max())
+        state = self._activate(state, np.asarray(state.active) & ~waiting)
+        first = jnp.int32(at[ahead == ahead.max()].max())
+        state, _ = program.advance(state, problem, first, int(ahead.max()))
         metrics = program.evaluate(state.params, problem.validation, problem.cuts)
         values = divide(metrics[problem.metric])
         patience, higher = config.train.patience, problem.higher_is_better
-        self.trials = judge(Trials(state, self.trials.best), values, higher_is_better=higher, patience=patience)
-        refuse_divergence(config, self.trials.state)
+        trials = judge(Trials(state, self.trials.best), values, higher_is_better=higher, patience=patience)
+        refuse_divergence(config, trials.state)
+        self.trials = trials._replace(state=self._activate(trials.state, np.asarray(trials.state.active) | waiting))
         self.values = np.asarray(values)
         now, alive = time.perf_counter(), [trial for trial in self.trial_of if trial is not None]
         for trial in alive:
@@ -257,8 +263,12 @@ class _Crew:
             )
             self.trial_of[slot] = None
             on_finish(trial, outcome)
-        frozen = state.active & np.array([trial is not None for trial in self.trial_of])
-        self.trials = self.trials._replace(state=self.trials.state._replace(active=self.program.place_trials(frozen)))
+        busy = state.active & np.array([trial is not None for trial in self.trial_of])
+        self.trials = self.trials._replace(state=self._activate(self.trials.state, busy))
+
+    def _activate(self, state: TrainState, active: np.ndarray) -> TrainState:
+        """The same states with these as the active ones."""
+        return state._replace(active=self.program.place_trials(active))
 
 
 def _host(tree: Any) -> Any:

@@ -57,8 +57,8 @@ def test_a_cut_changes_neither_gradient_nor_noise(tiny):
 
 
 def test_a_problem_knows_its_cuts_and_sorts_what_it_evaluates():
-    options = {"length": 20, "longest": 40}
-    plain, cut = (load_problem(DataConfig("adding", options, eval_size=20, cuts=n)) for n in (1, 3))
+    configs = (DataConfig("temporal_order", {"length": 40}, 1, eval_size=20, cuts=n) for n in (1, 3))
+    plain, cut = map(load_problem, configs)
     assert plain.cuts == () and len(cut.cuts) == 3 and cut.cuts[-1] == cut.length
     lengths = np.asarray(cut.validation.lengths).reshape(-1)
     assert (np.diff(lengths[lengths > 0]) >= 0).all() and len(set(lengths.tolist())) > 3

@@ -58,6 +58,14 @@ def test_more_trials_than_slots_wait_for_a_free_one(tiny, problem, assert_same_b
     assert_same_bits([told(outcome) for outcome in few], [told(outcome) for outcome in many])
 
 
+def test_a_shorter_last_chunk_of_one_trial_leaves_the_others_alone(tiny, problem, assert_same_bits):
+    configs = configs_of(tiny, 6, rates=(0.02, 3e38, 0.01), steps=14)
+    together = run(configs, problem, slots=4)
+    assert [outcome.steps for outcome in together] == [14, 1, 14] * 2
+    for n in (0, 3, 5):
+        assert_same_bits(told(run(configs[n : n + 1], problem)[0]), told(together[n]))
+
+
 @pytest.mark.parametrize("slots", [None, 4])
 def test_side_by_side_and_one_after_another_agree_to_rounding(tiny, problem, slots):
     """Ten trials side by side, in one generation or in three, of which most end early and are packed away."""
