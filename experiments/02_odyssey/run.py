@@ -69,7 +69,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(("V", "NFG"), 3, 2, widths=(200,), cuts=1),
-    "quick": Scale(NINE, 8, 50, widths=(64, 200), cuts=2),
+    "quick": Scale(NINE, 8, 30, widths=(56, 112, 200), cuts=2),
     "half": Scale(NINE, 100, EPOCHS, widths=(32, 64, 104, 144, 200), cuts=3, block=5),
     "full": Scale(NINE, 200, EPOCHS, widths=(32, 64, 104, 144, 200), cuts=3, block=20),
 }
@@ -132,7 +132,7 @@ class Options:
     out: Path | None = None
     """Folder of the results, by default results/odyssey/PRESET; finished trials found there are kept."""
     part: str | None = None
-    """INDEX/COUNT: run only every COUNT-th trial from INDEX on, where several processes or hosts share OUT."""
+    """INDEX/COUNT: every COUNT-th trial from INDEX on, where processes share OUT; auto: as jax.distributed says."""
     overwrite: bool = False
     """Run finished trials again."""
 

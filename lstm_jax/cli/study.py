@@ -19,6 +19,7 @@ from lstm_jax.train.config import Config, DataConfig, UsageError
 
 if TYPE_CHECKING:
     from lstm_jax.studies.collect import Row
+    from lstm_jax.studies.run import Part
 
 MANIFEST = "manifest.json"
 VARIED = {
@@ -49,7 +50,7 @@ class Options:
     overwrite: bool = False
     """Run finished trials again."""
     part: str | None = None
-    """INDEX/COUNT: run only every COUNT-th trial from INDEX on, where several processes or hosts share OUT."""
+    """INDEX/COUNT: every COUNT-th trial from INDEX on, where processes share OUT; auto: as jax.distributed says."""
     dry_run: bool = False
     """Print the study as JSON, run nothing."""
 
@@ -105,20 +106,18 @@ def _data(data: DataConfig) -> DataConfig:
 def conduct(study: Study, out: Path, overwrite: bool = False, part: str | None = None) -> list[Row]:
     """Run what is missing of a study with the whole machine, write everything, print the comparison.
 
-    ``part``: ``"INDEX/COUNT"`` where several processes share the folder; under ``jax.distributed`` each process takes
-    its own part unasked.
+    ``part``: ``"INDEX/COUNT"`` where several processes share the folder, or ``"auto"``, the part of this process under
+    ``jax.distributed``.
     """
     from lstm_jax.cli.console import StudyWatch, clock, console
     from lstm_jax.cli.report import publish
-    from lstm_jax.studies.run import Part, run_study
+    from lstm_jax.studies.run import run_study
     from lstm_jax.train.machine import describe_machine, use_whole_machine
 
     use_whole_machine()
-    import jax
-
+    share = _part(part)
     started, begun = datetime.now(UTC), time.monotonic()
     machine = describe_machine()
-    share = Part.parse(part) if part else Part(jax.process_index(), jax.process_count())
     screen = console()
     size = (
         (len(study.tasks), "task"),
@@ -133,12 +132,29 @@ def conduct(study: Study, out: Path, overwrite: bool = False, part: str | None =
     if ran or not (out / MANIFEST).is_file():
         record = {"started": started.isoformat(timespec="seconds"), "wall_seconds": round(wall, 1), "trials": ran}
         _write_manifest(out, study, {**record, **machine}, keep=ran < len(study.trials()))
-    written = publish(out, study.reference)
-    trials = _counted(ran, "trial")
-    screen.print(
-        f"{clock(wall)} for {trials}. Wrote {', '.join(map(str, [out / 'results.csv', *written]))}", markup=False
-    )
+    took = f"{clock(wall)} for {_counted(ran, 'trial')}"
+    if len(rows) < len(study.trials()):
+        others = f"all parts together have finished {len(rows)} of {len(study.trials())} trials"
+        screen.print(
+            f"{took}. Wrote {out / 'results.csv'}; {others}: `lstm-jax report {out}` reports them", markup=False
+        )
+        return rows
+    written = [out / "results.csv", *publish(out, study.reference)]
+    screen.print(f"{took}. Wrote {', '.join(map(str, written))}", markup=False)
     return rows
+
+
+def _part(text: str | None) -> Part:
+    """What ``--part`` asks for; ``auto`` joins the other processes of a cluster before JAX computes anything."""
+    import jax
+
+    from lstm_jax.studies.run import WHOLE, Part
+
+    if text != "auto":
+        return WHOLE if text is None else Part.parse(text)
+    if not jax.distributed.is_initialized():
+        jax.distributed.initialize()
+    return Part(jax.process_index(), jax.process_count())
 
 
 def _counted(count: int, noun: str) -> str:
