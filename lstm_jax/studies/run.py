@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
 from lstm_jax.studies.collect import RESULTS, Row, TrialLog, forget, read_log, write_rows
+from lstm_jax.studies.crew import Crew, Train
 from lstm_jax.studies.plan import Study, Trial, differences, plan_table
 from lstm_jax.train.config import UsageError
 from lstm_jax.train.machine import describe_code
 from lstm_jax.train.records import LOCK, FolderBusyError, alone_in, warn, write_atomically
-
-OnRow = Callable[[Trial, Row], None]
-OnRunning = Callable[[list[tuple[Trial, float]]], None]
-Train = Callable[[Sequence[Trial], OnRow, OnRunning], None]
 
 CONFIG, PLAN, LOG, PARTS = "config.json", "plan.csv", "trials.jsonl", "parts"
 GATHER_SECONDS = 10.0
@@ -82,6 +79,7 @@ def run_study(
     watch: Callable[[Progress], None] = lambda progress: None,
     overwrite: bool = False,
     part: Part = WHOLE,
+    workers: int | None = None,
 ) -> list[Row]:
     """Run what is missing of a study and return all its rows: task by task, variant by variant, by rising seed.
 
@@ -94,7 +92,9 @@ def run_study(
     Args:
         study: the tasks, variants and trials.
         folder: where everything is written.
-        train: what runs trials that share a program; by default ``train_trials``.
+        train: what runs trials that share a program, told the number of its worker; by default ``train_trials``.
+        workers: groups of such trials that run at a time, each in a thread of its own; by default one a local device.
+            The devices never wait for each other, and every program is compiled once.
         watch: called at every step of progress.
         overwrite: run all trials again.
         part: this process's share of the trials, where several processes or hosts work on one folder; each has a log
@@ -113,7 +113,8 @@ def run_study(
         _set_aside(study, folder)
         write_atomically(folder / CONFIG, study.to_json().encode())
         write_atomically(folder / PLAN, plan_table(study).encode())
-        return _Conductor(study, folder, watch, part).run(train or _default_train())
+        conductor = _Conductor(study, folder, watch, part)
+        return conductor.run(*_default_train(workers)) if train is None else conductor.run(train, workers or 1)
 
 
 def _set_aside(study: Study, folder: Path) -> None:
@@ -137,10 +138,12 @@ def _set_aside(study: Study, folder: Path) -> None:
     warn(f"{folder} held another study ({differences(before, study)}); its results are now in {aside}")
 
 
-def _default_train() -> Train:
+def _default_train(workers: int | None) -> tuple[Train, int]:
+    import jax
+
     from lstm_jax.studies.train_trials import train_trials
 
-    return train_trials
+    return train_trials, len(jax.local_devices()) if workers is None else workers
 
 
 class _Conductor:
@@ -157,21 +160,24 @@ class _Conductor:
         self.order = study.in_order()
         self.gathered: float = 0.0
 
-    def run(self, train: Train) -> list[Row]:
-        """Everything that is missing, one program after another."""
+    def run(self, train: Train, workers: int) -> list[Row]:
+        """Everything that is missing, as many programs at a time as there are workers."""
         missing = [trial for trial in self.trials if trial.key not in self.rows]
+        groups = [list(group) for _, group in groupby(missing, key=_program)]
+        running: dict[int, list[tuple[Trial, float]]] = {}
         self._tell([])
-        with TrialLog(self.part.folder(self.folder) / LOG) as log:
-
-            def finish(trial: Trial, row: Row) -> None:
-                log.append(trial.key, row, self.code)
-                self.rows[trial.key] = row
-                if time.monotonic() - self.gathered > GATHER_SECONDS:
-                    self._gather()
-
+        with TrialLog(self.part.folder(self.folder) / LOG) as log, Crew(train, groups, workers) as crew:
             try:
-                for _, group in groupby(missing, key=_program):
-                    train(list(group), finish, self._tell)
+                for worker, news in crew:
+                    if isinstance(news, list):
+                        running[worker] = news
+                        self._tell([entry for entries in running.values() for entry in entries])
+                        continue
+                    trial, row = news
+                    log.append(trial.key, row, self.code)
+                    self.rows[trial.key] = row
+                    if time.monotonic() - self.gathered > GATHER_SECONDS:
+                        self._gather()
             finally:
                 self._gather()
         self._tell([])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
+
 from lstm_jax.studies.collect import Row
+from lstm_jax.studies.crew import OnRow, OnRunning
 from lstm_jax.studies.plan import Trial
 from lstm_jax.train.config import DataConfig
 from lstm_jax.train.machine import describe_machine
@@ -15,13 +18,10 @@ from lstm_jax.train.objective import BY_SEQUENCE
 from lstm_jax.train.slots import Outcome, Running, run_trials
 from lstm_jax.train.source import Problem, load_problem
 
-OnRow = Callable[[Trial, Row], None]
-OnRunning = Callable[[list[tuple[Trial, float]]], None]
-"""Told which trials are under way, and which share of their longest possible run is done."""
 
-
-def train_trials(trials: Sequence[Trial], on_row: OnRow, on_running: OnRunning) -> None:
-    """Train every trial and give its row as soon as it is done, diverged or not."""
+def train_trials(trials: Sequence[Trial], on_row: OnRow, on_running: OnRunning, worker: int = 0) -> None:
+    """Train every trial on the local device of that number and give its row as soon as it is done, diverged or not."""
+    device = jax.local_devices()[worker]
     problem = _problem(trials[0].config.data)
 
     def finish(place: int, outcome: Outcome) -> None:
@@ -30,7 +30,8 @@ def train_trials(trials: Sequence[Trial], on_row: OnRow, on_running: OnRunning) 
     def report(running: list[Running]) -> None:
         on_running([(trials[one.trial], one.step / trials[one.trial].config.train.steps) for one in running])
 
-    run_trials([trial.config for trial in trials], problem, finish, report)
+    with jax.default_device(device):
+        run_trials([trial.config for trial in trials], problem, finish, report, devices=[device])
 
 
 def _row(trial: Trial, problem: Problem, outcome: Outcome) -> Row:

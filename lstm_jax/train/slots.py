@@ -69,6 +69,7 @@ def run_trials(
     on_finish: Callable[[int, Outcome], None],
     on_progress: Callable[[list[Running]], None] = lambda running: None,
     slots: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
 ) -> None:
     """Train every config to its end, in one program; ``on_finish(n, outcome)`` tells each as soon as it is done.
 
@@ -78,14 +79,18 @@ def run_trials(
         on_finish: takes the place of the config and what came of it.
         on_progress: told after each evaluation who is running.
         slots: trials at a time, at least one a device; by default what suits the placement and fits the memory.
+        devices: where they run; by default all local ones.
 
     Raises:
         ValueError: no configs, or some that need another program than the first.
     """
     _check(configs)
-    program = build_program(configs[0], problem.loss)
-    together = placement_of(configs[0], jax.local_devices()[0]) == "vmap"
-    places = _places(program, configs, problem, together, slots)
+    devices = jax.local_devices() if devices is None else devices
+    program = build_program(configs[0], problem.loss, devices)
+    together = placement_of(configs[0], devices[0]) == "vmap"
+    if slots is None:
+        slots = min(len(configs), _fitting(configs[0], problem, devices)) if together else 1
+    places = -(-slots // program.devices) * program.devices
     problem = program.place(problem)
     crew = _Crew(configs, problem, program, deque(range(len(configs))))
     crew.admit([None] * places)
@@ -134,16 +139,8 @@ def trial_bytes(config: Config, problem: Problem) -> int:
     return int(state + gradients + 4 * (rows * (12 * cells + 3 * outputs) + judged * (3 * cells + 2 * outputs)))
 
 
-def _places(program: Program, configs: Sequence[Config], problem: Problem, together: bool, slots: int | None) -> int:
-    """Slots: one a device where trials follow each other; side by side all, as far as memory goes."""
-    if slots is None:
-        slots = min(len(configs), _fitting(configs[0], problem)) if together else 1
-    return -(-slots // program.devices) * program.devices
-
-
-def _fitting(config: Config, problem: Problem, share: float = 0.8) -> int:
+def _fitting(config: Config, problem: Problem, devices: Sequence[jax.Device], share: float = 0.8) -> int:
     """How many trials fit into ``share`` of every device's memory."""
-    devices = jax.local_devices()
     limit = (devices[0].memory_stats() or {}).get("bytes_limit", 8 << 30)
     return max(int(share * limit / trial_bytes(config, problem)), 1) * len(devices)
 

@@ -14,7 +14,7 @@ from lstm_jax.studies.run import run_study
 from lstm_jax.train.config import Config
 
 
-def train(trials, on_row, on_running):
+def train(trials, on_row, on_running, worker=0):
     for trial in trials:
         on_running([(trial, 0.5)])
         score = {"V": 0.25, "NFG": 0.5}[trial.variant]
@@ -39,7 +39,7 @@ def test_without_a_terminal_a_long_study_tells_where_it_is_once_a_minute(tmp_pat
     now = [0.0]
     monkeypatch.setattr("lstm_jax.cli.console.time.monotonic", lambda: now[0])
 
-    def slow(trials, on_row, on_running):
+    def slow(trials, on_row, on_running, worker):
         for n in range(20):
             now[0] += 10
             on_running([(trials[0], (n + 1) / 20)])
@@ -51,10 +51,10 @@ def test_without_a_terminal_a_long_study_tells_where_it_is_once_a_minute(tmp_pat
     lines = out.file.getvalue().splitlines()
     assert lines == [
         *["[0/2] 1 alive, 0 diverged  best validation: "] * 3,
-        "[1/2] adding V                   0.2500  (0:34 left)",
-        "[1/2] 1 alive, 0 diverged  (0:23 left)  best validation: V 0.25",
-        "[1/2] 1 alive, 0 diverged  (0:13 left)  best validation: V 0.25",
-        "[1/2] 1 alive, 0 diverged  (0:02 left)  best validation: V 0.25",
+        "[1/2] adding V                   0.2500  (0:36 left)",
+        "[1/2] 1 alive, 0 diverged  (0:25 left)  best validation: V 0.25",
+        "[1/2] 1 alive, 0 diverged  (0:14 left)  best validation: V 0.25",
+        "[1/2] 1 alive, 0 diverged  (0:04 left)  best validation: V 0.25",
         "[2/2] adding NFG                 0.5000  (0:00 left)",
     ]
 

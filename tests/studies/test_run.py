@@ -37,7 +37,7 @@ class Trainer:
     def __init__(self, stop_at=None):
         self.ran, self.groups, self.stop_at = [], [], stop_at
 
-    def __call__(self, trials, on_row, on_running):
+    def __call__(self, trials, on_row, on_running, worker):
         self.groups.append(len(trials))
         for trial in trials:
             if len(self.ran) == self.stop_at:
@@ -207,7 +207,7 @@ sys.path.insert(0, {above!r})
 from test_run import study, row_of
 from lstm_jax.studies.run import run_study
 done = []
-def train(trials, on_row, on_running):
+def train(trials, on_row, on_running, worker=0):
     for trial in trials:
         if len(done) == 3:
             print("fourth", flush=True)

@@ -1,0 +1,62 @@
+"""Workers, each on a device of its own: group after group, and one of them in trouble."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from fabricated import TRIAL
+
+from lstm_jax.studies.plan import Study
+from lstm_jax.studies.run import run_study
+from lstm_jax.train.config import Config
+
+STUDY = Study("s", (("a", Config()), ("b", Config())), ("V", "NFG"), seeds=3)
+
+
+class Trainer:
+    """Notes trials instead of training them."""
+
+    def __init__(self, trouble=None):
+        self.ran, self.workers, self.trouble = [], set(), trouble
+
+    def __call__(self, trials, on_row, on_running, worker):
+        self.workers.add(worker)
+        for trial in trials:
+            if trial.variant == self.trouble:
+                raise RuntimeError("device lost")
+            on_running([(trial, 0.5)])
+            time.sleep(0.01)
+            self.ran.append(trial.key)
+            on_row(trial, TRIAL._replace(task=trial.task, variant=trial.variant, seed=trial.config.train.seed))
+
+
+def test_several_workers_take_group_after_group_and_end_with_the_same_results(tmp_path):
+    seen, three, one = [], Trainer(), Trainer()
+    rows = run_study(STUDY, tmp_path / "three", three, seen.append, workers=3)
+    assert sorted(three.ran) == sorted(trial.key for trial in STUDY.trials()) and three.workers == {0, 1, 2}
+    assert rows == run_study(STUDY, tmp_path / "one", one) and one.workers == {0}
+    assert max(len(progress.running) for progress in seen) > 1
+    done = [progress.finished for progress in seen]
+    assert done == sorted(done) and done[-1] == 12
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_goes_wrong_in_a_worker_is_raised_and_what_was_finished_stays(tmp_path, workers):
+    trouble = Trainer("NFG")
+    with pytest.raises(RuntimeError, match="device lost"):
+        run_study(STUDY, tmp_path, trouble, workers=workers)
+    rest = Trainer()
+    assert len(run_study(STUDY, tmp_path, rest)) == 12
+    assert not set(rest.ran) & set(trouble.ran) or workers == 3, "the last row of a stopped worker may be lost"
+
+
+def test_whoever_watches_may_stop_all_of_them(tmp_path):
+    def impatient(progress):
+        if progress.finished >= 2:
+            raise KeyboardInterrupt
+
+    trainer = Trainer()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(STUDY, tmp_path, trainer, impatient, workers=2)
+    assert 2 <= len(trainer.ran) < 8
