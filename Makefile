@@ -25,7 +25,7 @@ SPECS := pyproject.toml requirements.lock
 # The development environment serves `make run` too; without it, run's own lighter one is made.
 RUN_READY = $(if $(wildcard $(VENV)/.dev-ready),$(VENV)/.dev-ready,$(VENV)/.run-ready)
 
-.PHONY: help setup run test test-newest check bench notebooks tables lock clean
+.PHONY: help setup run odyssey test test-newest check bench notebooks tables lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -48,6 +48,12 @@ run: $(RUN_READY) ## which gates matter? PRESET=smoke|default|full, OVERWRITE=1 
 	@$(BIN)/python experiments/01_gate_ablation/run.py --preset $(PRESET) --out $(OUT) \
 	  $(if $(OVERWRITE),--overwrite) $(ARGS)
 
+# The chorales of the paper lie beside the checkout where it is developed; elsewhere the library looks for them.
+odyssey: $(RUN_READY) ## the random search of 2015; PRESET=smoke|quick|half|full, OVERWRITE=1 starts anew
+	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
+	  $(BIN)/python experiments/02_odyssey/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
+	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
+
 test: setup ## run the tests; ARGS="tests/cell -x" picks some
 	@cache=$$(mktemp -d); trap 'rm -rf "$$cache"' EXIT; \
 	JAX_COMPILATION_CACHE_DIR=$$cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
@@ -66,7 +72,7 @@ check: setup ## lint, format, types, architecture
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: setup ## times and sizes, side by side with Flax
+bench: setup ## times and sizes, side by side with Flax and PyTorch
 	@$(BIN)/python -m lstm_jax bench $(ARGS)
 
 notebooks: setup ## bring the notebook pairs into step, then execute them
@@ -76,6 +82,8 @@ notebooks: setup ## bring the notebook pairs into step, then execute them
 tables: setup ## bring the generated tables of the READMEs up to date with the committed results
 	@$(BIN)/python -m lstm_jax report experiments/01_gate_ablation/results \
 	  --readme README.md experiments/01_gate_ablation/README.md
+	@$(BIN)/python -m lstm_jax report experiments/02_odyssey/results --name odyssey \
+	  --readme README.md experiments/02_odyssey/README.md
 	@$(BIN)/python experiments/00_speed/run.py --out experiments/00_speed/results \
 	  --readme README.md experiments/00_speed/README.md
 

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import lstm_jax
+from lstm_jax.analysis import search_report
 from lstm_jax.analysis.report import embed, readme_section
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,15 +98,21 @@ def test_the_quick_start_of_the_readme_prints_what_the_readme_says() -> None:
 
 
 def test_no_generated_table_is_stale() -> None:
-    """``<!-- begin: NAME -->`` shows what experiments/NN_NAME/results holds; ``NAME/PRESET`` a folder in it."""
+    """``<!-- begin: NAME -->`` shows what experiments/NN_NAME/results holds; ``NAME/PRESET`` a folder in it.
+
+    A name with a section of its own shows a part of what experiments/NN_NAME/results holds.
+    """
     embedded = [ROOT / "README.md", *ROOT.glob("experiments/*/README.md"), *ROOT.glob("docs/*.md")]
     shown = {(file, name) for file in embedded for name in re.findall(r"<!-- begin: (\S+) -->", file.read_text())}
-    assert {name for file, name in shown if file == ROOT / "README.md"} == {"gate_ablation", "speed"}
-    sections = {"speed": runpy.run_path(str(ROOT / "experiments/00_speed/run.py"))["readme_section"]}
+    assert {name for file, name in shown if file == ROOT / "README.md"} == {"gate_ablation", "speed", "odyssey"}
+    speed = runpy.run_path(str(ROOT / "experiments/00_speed/run.py"))
+    sections = {"speed": speed["readme_section"], "speed/population": speed["population_section"]}
+    sections["odyssey"] = search_report.readme_section
     for file, name in sorted(shown):
         experiment, _, preset = name.partition("/")
-        (folder,) = ROOT.glob(f"experiments/*_{experiment}/results/{preset}")
-        assert embed(file.read_text(), name, sections.get(experiment, readme_section)(folder)) == file.read_text(), (
+        (folder,) = ROOT.glob(f"experiments/*_{experiment}/results/{'' if name in sections else preset}")
+        section = sections.get(name, sections.get(experiment, readme_section))
+        assert embed(file.read_text(), name, section(folder)) == file.read_text(), (
             f"{file.name}: the table {name} is stale; run make tables"
         )
 

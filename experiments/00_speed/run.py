@@ -1,10 +1,11 @@
 """How fast is it?
 
     python experiments/00_speed/run.py                     # or: make bench
-    python experiments/00_speed/run.py --shapes 4,1000,64,128 --rounds 15
+    python experiments/00_speed/run.py --shapes 4,1000,64,128 --rounds 15 --population none
 
 Our cells beside Flax's, forward alone and with gradient, one process, contestants in turn, same weights, outputs
-checked equal before anything is timed. Writes results.csv, table.md and manifest.json; quote ratios, not milliseconds.
+checked equal before anything is timed; before that a population beside PyTorch (population.py). Writes results.csv,
+table.md and manifest.json; quote ratios, not milliseconds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -32,17 +34,24 @@ from lstm_jax.analysis.report import embed
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.train.machine import cores, describe_machine
 
+if str(Path(__file__).parent) not in sys.path:  # as for a script, where this file is loaded by its path
+    sys.path.insert(0, str(Path(__file__).parent))
+
 PEER = "flax linen OptimizedLSTMCell"
 
 
 @dataclass(frozen=True)
 class Options:
-    """Forward and gradient times of one layer, side by side with Flax."""
+    """Forward and gradient times of one layer, side by side with Flax; a population, side by side with PyTorch."""
 
     shapes: tuple[str, ...] = ("32,1000,64,128", "4,1000,64,128", "1,61,88,100")
-    """B,T,I,H: batch, steps, inputs, cells."""
+    """B,T,I,H: batch, steps, inputs, cells; none times no single layer."""
     rounds: int = 15
     """Times that each contestant is timed, in turn with the others."""
+    population: Literal["search", "toy", "none"] = "search"
+    """Time a population beside PyTorch too: the search's net, or one that only shows that everything works."""
+    population_rounds: int = 9
+    """Times that each of its contestants is timed."""
     out: Path = Path("results/speed")
     """Folder of the results."""
     readme: tuple[Path, ...] = ()
@@ -152,6 +161,13 @@ def readme_section(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def population_section(folder: Path) -> str:
+    """The table of the population, from population.csv and population.json alone."""
+    from population import section
+
+    return section(folder)
+
+
 def parse(shape: str) -> tuple[int, int, int, int]:
     """``"32,1000,64,128"`` as four positive integers."""
     parts = tuple(int(n) if n.strip().isdigit() else 0 for n in shape.split(","))
@@ -160,36 +176,49 @@ def parse(shape: str) -> tuple[int, int, int, int]:
     return parts
 
 
+def measure_layers(shapes: list[tuple[int, int, int, int]], rounds: int, out: Path) -> None:
+    """Time one layer of each shape; results.csv, table.md and manifest.json."""
+    rows: list[dict[str, object]] = []
+    for n, shape in enumerate(shapes):
+        print(f"shape {n + 1} of {len(shapes)}: B, T, I, H = {shape}", file=sys.stderr, flush=True)
+        rows += measure(shape, rounds)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    (out / "results.csv").write_text(table.getvalue())
+    (out / "table.md").write_text(markdown(rows))
+    manifest = {**describe_machine(), "cores": cores(), "load": os.getloadavg(), "rounds": rounds, "dtype": "float32"}
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=2, default=str) + "\n")
+    print(markdown(rows))
+    print(f"written to {out}: results.csv, table.md, manifest.json; load average {os.getloadavg()[0]:.1f}")
+
+
+def update_tables(readme: Path, results: Path) -> None:
+    """Bring the tables between the markers of a Markdown file up to date."""
+    text = embed(readme.read_text(), "speed", readme_section(results))
+    if "<!-- begin: speed/population -->" in text:
+        text = embed(text, "speed/population", population_section(results))
+    readme.write_text(text)
+
+
 def main(arguments: list[str]) -> int:
     options = tyro.cli(Options, args=arguments, prog="lstm-jax bench")
+    for readme in options.readme:
+        update_tables(readme, options.out)
     if options.readme:
-        for readme in options.readme:
-            readme.write_text(embed(readme.read_text(), "speed", readme_section(options.out)))
         return 0
     shapes = [parse(shape) for shape in options.shapes]
     if options.rounds < 1:
         raise ValueError(f"--rounds must be at least 1, got {options.rounds}")
     options.out.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, object]] = []
-    for n, shape in enumerate(shapes):
-        print(f"shape {n + 1} of {len(shapes)}: B, T, I, H = {shape}", file=sys.stderr, flush=True)
-        rows += measure(shape, options.rounds)
-    table = io.StringIO()
-    writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    (options.out / "results.csv").write_text(table.getvalue())
-    (options.out / "table.md").write_text(markdown(rows))
-    manifest = {
-        **describe_machine(),
-        "cores": cores(),
-        "load": os.getloadavg(),
-        "rounds": options.rounds,
-        "dtype": "float32",
-    }
-    (options.out / "manifest.json").write_text(json.dumps(manifest, indent=2, default=str) + "\n")
-    print(markdown(rows))
-    print(f"written to {options.out}: results.csv, table.md, manifest.json; load average {os.getloadavg()[0]:.1f}")
+    if options.population != "none":
+        import population  # timed first: what else runs on the machine shows only before we do
+
+        population.run(population.SCALES[options.population], options.population_rounds, options.out)
+        print(population.section(options.out), end="\n\n")
+    if shapes:
+        measure_layers(shapes, options.rounds, options.out)
     return 0
 
 
