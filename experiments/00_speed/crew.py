@@ -38,11 +38,15 @@ class Worker:
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def dismiss(self) -> None:
+        """It finishes its block, finds that nobody asks for more, and ends."""
         try:
-            self.process.stdin.close()  # it finishes its block, finds that nobody asks for more, and ends
+            self.process.stdin.close()
         except BrokenPipeError:
             pass  # it has ended already
+
+    def __exit__(self, *_: object) -> None:
+        self.dismiss()
         try:
             self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
@@ -88,6 +92,8 @@ def hire(stack: ExitStack) -> Crew:
         "flax": [Worker("flax", cores())],
     }
     workers = [stack.enter_context(worker) for team in teams.values() for worker in team]
+    for worker in workers:
+        stack.callback(worker.dismiss)  # all of them, before the first is waited for
     tell(f"{len(workers)} processes start")
     for worker in workers:
         worker.greet()

@@ -64,9 +64,9 @@ class Ours:
         program, problem, state = self._begin(spec, (EXACT_RATE, 0.0, 0.0))
         first = jax.jit(lambda source: source.batch(source.plan(stream(0, DATA), jnp.int32(0), 1)[0]))
         batch = first(problem.train)
-        before = jax.tree.map(lambda leaf: np.array(leaf[0]), state.params)
+        before = jax.tree.map(lambda leaf: np.array(leaf)[0], state.params)  # a copy: advance reuses the memory
         state, metrics = program.advance(state, problem, jnp.int32(0), 1)
-        gradient = jax.tree.map(lambda old, new: (old - np.asarray(new[0])) / EXACT_RATE, before, state.params)
+        gradient = jax.tree.map(lambda old, new: (old - np.asarray(new)[0]) / EXACT_RATE, before, state.params)
         return {
             "inputs": np.asarray(batch.inputs),
             "targets": np.asarray(batch.targets),
@@ -258,7 +258,7 @@ class Flax:
         from flax import linen
 
         layer = linen.RNN(linen.OptimizedLSTMCell(spec.hidden), time_major=True)
-        cell = layer.init(jax.random.key(0), jnp.zeros((spec.steps, 1, spec.inputs)))
+        cell = jax.jit(layer.init)(jax.random.key(0), jnp.zeros((spec.steps, 1, spec.inputs)))
         readout = 0.1 * jax.random.normal(jax.random.key(1), (spec.hidden, spec.inputs)), jnp.zeros(spec.inputs)
 
         def loss(weights: Any, inputs: Any, targets: Any) -> Any:

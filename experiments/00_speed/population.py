@@ -43,6 +43,7 @@ PEERS = {"torch processes": "times PyTorch processes", "torch threads": "times P
 class Scale:
     """What is trained, and for how long a block of updates is timed."""
 
+    cells: tuple[str, ...]
     hidden: int
     widths: tuple[int, ...]
     populations: tuple[int, ...]
@@ -57,8 +58,10 @@ class Scale:
 
 SCALES = {
     # As many sequences as the chorales that the search learns.
-    "search": Scale(100, (64, 200), (1, 2, 8, 32), 8, 88, 61, 229, 100, block_seconds=0.5, rest_seconds=0.2),
-    "toy": Scale(3, (), (1, 2), 2, 5, 4, 3, 1, block_seconds=0.01, rest_seconds=0.0),
+    "search": Scale(
+        ("NP", "V"), 100, (64, 200), (1, 2, 8, 32), 8, 88, 61, 229, 100, block_seconds=0.5, rest_seconds=0.2
+    ),
+    "toy": Scale(("NP",), 3, (), (1, 2), 2, 5, 4, 3, 1, block_seconds=0.01, rest_seconds=0.0),
 }
 
 
@@ -84,7 +87,7 @@ def contestants(scale: Scale) -> list[Contestant]:
         if hidden == scale.hidden:
             found.append(Contestant("flax", "NP", hidden, 1))
         sizes = scale.populations if hidden == scale.hidden else (scale.width_trials,)
-        found += [Contestant("ours", cell, hidden, trials) for cell in ("NP", "V") for trials in sizes]
+        found += [Contestant("ours", cell, hidden, trials) for cell in scale.cells for trials in sizes]
     return found
 
 
@@ -102,16 +105,20 @@ def spec_of(scale: Scale, contestant: Contestant, workers: int) -> dict[str, obj
 
 def check(crew: Crew, scale: Scale) -> None:
     """Refuse to time unless all find our loss and gradient, from our weights and first sequence, without noise."""
+    rivals = [(team, worker) for team, workers in crew.items() if team != "ours" for worker in workers]
     with tempfile.TemporaryDirectory() as folder:
         for hidden in (scale.hidden, *scale.widths):
             spec = spec_of(scale, Contestant("ours", "NP", hidden, 1), 1)
-            reference, found = (str(Path(folder, f"{name}.npz")) for name in ("reference", "found"))
+            reference = str(Path(folder, "ours.npz"))
             crew["ours"][0].ask(do="check", spec=spec, given="", into=reference)
-            for team in [team for team in crew if team != "ours"]:
-                for worker in crew[team]:
-                    worker.ask(do="check", spec=spec, given=reference, into=found)
-                    with np.load(reference) as ours, np.load(found) as theirs:
-                        expect_equal(dict(ours), dict(theirs), f"{NAMES[team]}, {hidden} cells")
+            found = [str(Path(folder, f"{n}.npz")) for n in range(len(rivals))]
+            for (_, worker), file in zip(rivals, found, strict=True):
+                worker.send(do="check", spec=spec, given=reference, into=file)
+            for _, worker in rivals:
+                worker.receive()
+            for (team, _), file in zip(rivals, found, strict=True):
+                with np.load(reference) as ours, np.load(file) as theirs:
+                    expect_equal(dict(ours), dict(theirs), f"{NAMES[team]}, {hidden} cells")
 
 
 def expect_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], who: str) -> None:
