@@ -10,14 +10,11 @@ import sys
 from dataclasses import replace
 
 import pytest
-from fabricated import TRIAL
 
 from lstm_jax.cli import main
-from lstm_jax.cli.console import clock, time_left
 from lstm_jax.cli.dispatch import VERBS, Terminated, guarded
 from lstm_jax.names import UnknownName
-from lstm_jax.studies.plan import Study, Trial
-from lstm_jax.studies.run import Progress
+from lstm_jax.studies.plan import Study
 from lstm_jax.train.config import Config, OptimizerConfig, UsageError, from_json, to_json
 
 VERB_NAMES = sorted(VERBS)
@@ -252,20 +249,6 @@ def test_data_list_names_every_data_set_and_where_it_is(tmp_path, capsys):
     assert main(["data", "list", "--data-dir", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in DATASETS)
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(7, "0:07"), (754, "12:34"), (3723, "1:02:03"), (59.6, "1:00")])
-def test_clock(seconds, text):
-    assert clock(seconds) == text
-
-
-def test_the_time_left_follows_the_trials_of_the_same_task_and_variant():
-    rows = [TRIAL._replace(variant=name, seconds=time) for name, time in (("V", 10), ("V", 12), ("NP", 4))]
-    waiting = tuple(("jsb_chorales", name) for name in ("V", "NP", "NP", "new"))
-    running = ((Trial("jsb_chorales", "V", Config()), 0.25),)
-    progress = Progress(running, 3, 8, 0, waiting, tuple(rows))
-    assert time_left(progress) == 11 + 4 + 4 + 7.5 + 0.75 * 11
-    assert time_left(Progress(running, 0, 8, 0, waiting, ())) is None
 
 
 def test_train_and_study_leave_what_they_promise(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 from fabricated import TRIAL
 from rich.console import Console
 
-from lstm_jax.cli.console import StudyWatch
-from lstm_jax.studies.plan import Study
-from lstm_jax.studies.run import run_study
+from lstm_jax.cli.console import StudyWatch, clock, time_left
+from lstm_jax.studies.plan import Study, Trial
+from lstm_jax.studies.run import Progress, run_study
 from lstm_jax.train.config import Config
 
 
@@ -78,3 +78,17 @@ def test_trials_of_another_commit_are_told(tmp_path, monkeypatch):
     assert "commit" not in shown(tmp_path, terminal=False)
     monkeypatch.setattr(run, "describe_code", lambda: {"lstm_jax": "1", "commit": "b" * 40, "dirty": False})
     assert f"2 trials come from commit {'a' * 12}; --overwrite runs" in shown(tmp_path, terminal=False)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(7, "0:07"), (754, "12:34"), (3723, "1:02:03"), (59.6, "1:00")])
+def test_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+def test_the_time_left_follows_the_trials_of_the_same_task_and_variant():
+    rows = [TRIAL._replace(variant=name, seconds=time) for name, time in (("V", 10), ("V", 12), ("NP", 4))]
+    waiting = tuple(("jsb_chorales", name) for name in ("V", "NP", "NP", "new"))
+    running = ((Trial("jsb_chorales", "V", Config()), 0.25),)
+    progress = Progress(running, 3, 8, 0, waiting, tuple(rows))
+    assert time_left(progress) == 11 + 4 + 4 + 7.5 + 0.75 * 11
+    assert time_left(Progress(running, 0, 8, 0, waiting, ())) is None
