@@ -27,6 +27,12 @@ EXAMPLES = [
 # One compilation a task and batch size; that it equals the plain call is a test of its own.
 SAMPLE = jax.jit(lambda task, key, batch_size: task.sample(key, batch_size), static_argnums=(0, 2))
 COUNT = 64
+EVERY_STEP = {"copy"}
+"""Tasks whose loss counts every valid step; the others ask at the last step only."""
+CONTEXTS = {
+    "copy": lambda task, batch: np.arange(task.max_length)[:, None] >= task.required_lag + 0 * batch.loss_mask,
+}
+"""What the best predictor without memory may know at a step ``(T, B)``, by task; by default nothing."""
 each_task = pytest.mark.parametrize("task", EXAMPLES, ids=str)
 
 
@@ -98,21 +104,22 @@ def test_mask_and_padding_follow_the_lengths(task):
     padding = steps >= batch.lengths[None, :]
     assert not batch.loss_mask[padding].any() and not batch.inputs[padding].any()
     assert batch.lengths.max() <= task.max_length
-    counted = np.ones_like(padding) if task.name == "copy" else steps == batch.lengths[None, :] - 1
+    counted = ~padding if task.name in EVERY_STEP else steps == batch.lengths[None, :] - 1
     np.testing.assert_array_equal(batch.loss_mask, counted)
 
 
 def measured(task: Task, batch: Batch) -> dict[str, float]:
     """Each metric of the best predictor that remembers nothing, by counting what a batch holds."""
     mask, targets = np.asarray(batch.loss_mask), np.asarray(batch.targets)
+    contexts = CONTEXTS.get(task.name, lambda task, batch: np.zeros(mask.shape, int))(task, batch)
     if task.loss == "squared_error":
-        answers = targets[mask]
-        return {"mse": float(np.mean((answers - answers.mean()) ** 2))}
-    steps_left = np.arange(task.max_length)[:, None] >= task.max_length - getattr(task, "remember", 0)
+        groups = [targets[mask & (contexts == context)] for context in np.unique(contexts[mask])]
+        errors = [(answers - answers.mean(axis=0)) ** 2 for answers in groups]
+        return {"mse": float(np.concatenate(errors).mean())}
     nll = right = 0.0
-    for group in (mask & steps_left, mask & ~steps_left):  # a predictor that knows the time, and nothing else
-        answers = targets[group]
-        share = np.bincount(answers, minlength=task.output_size) / max(answers.size, 1)
+    for context in np.unique(contexts[mask]):
+        answers = targets[mask & (contexts == context)]
+        share = np.bincount(answers, minlength=task.output_size) / answers.size
         nll -= answers.size * sum(p * math.log(p) for p in share if p)
         right += answers.size * share.max()
     return {"nll": nll / mask.sum(), "accuracy": right / mask.sum()}
