@@ -155,6 +155,8 @@ def rank_test(values: Sequence[float], reference: Sequence[float]) -> Rank:
     from scipy.stats import mannwhitneyu
 
     ours, theirs = _finite(values, "values"), _finite(reference, "reference values")
+    if len({*ours, *theirs}) == 1:  # no order at all: scipy says 1 or NaN, by version
+        return Rank(1.0, 0.5)
     tested = mannwhitneyu(ours, theirs, alternative="two-sided", method="asymptotic")
     return Rank(float(tested.pvalue), float(tested.statistic) / (len(ours) * len(theirs)))
 
