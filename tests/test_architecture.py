@@ -16,6 +16,7 @@ RANKS = {
     "modules": 2,
     "convert": 2,
     "train": 3,
+    "online": 3,
     "studies": 4,
     "analysis": 5,
     "cli": 6,

@@ -143,6 +143,23 @@ def hedges_g(
     return Effect(float(g), *_percentiles(_standardised(*sides, len(ours), len(theirs)), level))
 
 
+def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a success rate seen in few trials (Wilson, 1927): never outside 0 to 1, never empty.
+
+    Raises:
+        ValueError: for no trial, and for more successes than trials.
+    """
+    from scipy.stats import binomtest
+
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(
+            f"wilson: {successes} successes of {trials} trials; give 0 <= successes <= trials, trials >= 1"
+        )
+    _check_level(level)
+    found = binomtest(successes, trials).proportion_ci(level, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def rank_test(values: Sequence[float], reference: Sequence[float]) -> Rank:
     """Do values tend to exceed the reference? It sees their order only (Mann & Whitney, 1947).
 

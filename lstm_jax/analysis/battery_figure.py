@@ -1,0 +1,47 @@
+"""How many sequences our trials needed, over the paper's mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lstm_jax.studies.battery_results import TrialResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def battery_figure(found: Sequence[TrialResult]) -> Figure:
+    """One line a row: every trial, their mean with its 95 % interval, on a scale where the paper's mean is 1."""
+    from matplotlib.figure import Figure
+
+    from lstm_jax.analysis.battery_report import by_row, ratios
+
+    listed = ratios(found)
+    trials = by_row(found)
+    figure = Figure(figsize=(9, 1.4 + 0.28 * max(len(listed), 1)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, (row, mean, low, high) in enumerate(listed):
+        paper = row.published.sequences[-1]
+        times = [max(t.met_1, t.met_2) / paper for t in trials[row.name] if t.ended == "met"]
+        printed = ":" not in row.name
+        colour = "#1f5fa8" if printed else "#999999"
+        axes.plot(times, np.full(len(times), place), ".", color=colour, alpha=0.35, markersize=5)
+        if np.isfinite(low):
+            axes.plot([max(low, 1e-3), high], [place, place], color=colour, linewidth=2)
+        axes.plot([mean], [place], "o", color=colour, markersize=6)
+        solved, everyone = len(times), len(trials[row.name])
+        axes.annotate(
+            f"{solved} of {everyone}", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8
+        )
+    axes.axvline(1.0, color="#c0392b", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(listed)), [row.name for row, *_ in listed], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("sequences until the criterion, over the mean of 1997 (red); right: trials that met it")
+    axes.grid(axis="x", alpha=0.3, which="both")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure

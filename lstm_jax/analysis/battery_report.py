@@ -1,0 +1,141 @@
+"""The battery of 1997 beside its own tables: pure functions of the results of its trials."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lstm_jax.analysis.report import embed
+from lstm_jax.studies.battery import BATTERY, BatteryRow
+from lstm_jax.studies.battery_results import TrialResult, read_results, write_results
+from lstm_jax.studies.statistics import mean_interval, wilson
+from lstm_jax.train.records import write_atomically
+
+DASH = "–"
+HEADER = (
+    "row", "setting", "choice", "weights", "solved", "1997", "sequences", "95 % interval", "range", "1997", "inside",
+    "wrong of 2560", "1997", "us a step",
+)  # fmt: skip
+
+
+def publish(folder: Path, readme: Sequence[Path] = ()) -> list[Path]:
+    """Write ``results.csv.gz``, ``table.md``, ``figure.png`` from the rows in a folder; bring READMEs up to date."""
+    from lstm_jax.analysis.battery_figure import battery_figure
+    from lstm_jax.analysis.forest import save_figure
+
+    found = read_results(folder)
+    packed, text, figure = folder / "results.csv.gz", folder / "table.md", folder / "figure.png"
+    if (folder / "rows").is_dir():
+        plain = folder / "results.csv"
+        write_results(plain, found)
+        write_atomically(packed, gzip.compress(plain.read_bytes(), mtime=0))
+        plain.unlink()
+    write_atomically(text, f"# Results\n\n{table(found)}\n".encode())
+    save_figure(battery_figure(found), figure)
+    for path in readme:
+        write_atomically(path, embed(path.read_text(), "battery_1997", readme_section(folder)).encode())
+    return [packed, text, figure]
+
+
+def readme_section(folder: Path) -> str:
+    """What a README shows between its markers."""
+    return table(read_results(folder))
+
+
+def by_row(found: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
+    """Trials of each row, in the order of the paper."""
+    rows: dict[str, list[TrialResult]] = {}
+    for trial in found:
+        rows.setdefault(trial.row, []).append(trial)
+    return {name: rows[name] for name in BATTERY if name in rows}
+
+
+def table(found: Sequence[TrialResult]) -> str:
+    """A table for each experiment, then what was not run, and how to read it."""
+    rows, parts = by_row(found), []
+    for experiment in dict.fromkeys(row.experiment for row in BATTERY.values()):
+        lines = [
+            _line(BATTERY[name], trials) for name, trials in rows.items() if BATTERY[name].experiment == experiment
+        ]
+        if lines:
+            parts.append(f"### {experiment}\n\n{_markdown([HEADER, *lines])}")
+    missing = [name for name in BATTERY if ":" not in name and name not in rows]
+    if missing:
+        parts.append(f"Not run: {', '.join(f'`{name}`' for name in missing)}.")
+    return "\n\n".join([*parts, _legend(found)])
+
+
+def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
+    published, goals = row.published, len(row.published.sequences)
+    solved = [trial for trial in trials if trial.ended == "met"]
+    low, high = wilson(len(solved), len(trials))
+    met = [
+        [times[goal] for trial in trials if (times := (trial.met_1, trial.met_2))[goal] > 0] for goal in range(goals)
+    ]
+    means = [mean_interval(of_goal) if of_goal else None for of_goal in met]
+    last, paper = means[-1], published.sequences[-1]
+    inside = DASH
+    if last is not None and not math.isnan(last.low):
+        inside = "yes" if last.low <= paper <= last.high else f"no, {'fewer' if last.mean < paper else 'more'}"
+    return (
+        f"`{row.name.partition(':')[0]}`",
+        row.setting,
+        row.choice,
+        f"{row.protocol.net.weight_count}",
+        f"{len(solved)} of {len(trials)} [{100 * low:.0f}, {100 * high:.0f} %]{_given_up(trials)}",
+        DASH if math.isnan(published.success) else f"{100 * published.success:.0f} %",
+        _both(f"{mean.mean:,.0f}" if mean else DASH for mean in means),
+        DASH if last is None or math.isnan(last.low) else f"[{last.low:,.0f}, {last.high:,.0f}]",
+        f"{min(met[-1]):,} to {max(met[-1]):,}" if len(met[-1]) > 1 else DASH,
+        _both(f"{mean:,.0f}" for mean in published.sequences)
+        + ("" if math.isnan(published.low) else f" ({published.low:,.0f} to {published.high:,.0f})"),
+        inside,
+        _both(_wrong(trials, goal) for goal in range(goals)) if trials[0].tested else DASH,
+        _both(f"{2560 * share:.3g}" for share in published.wrong) or DASH,
+        f"{1e6 * trials[0].seconds / max(trials[0].steps, 1):.2f}",
+    )
+
+
+def _given_up(trials: Sequence[TrialResult]) -> str:
+    """How long the others were tried."""
+    tried = sorted({trial.seen for trial in trials if trial.ended != "met"})
+    return f", others not within {tried[-1]:,}" if tried else ""
+
+
+def _wrong(trials: Sequence[TrialResult], goal: int) -> str:
+    values = [wrong for trial in trials if (wrong := (trial.wrong_1, trial.wrong_2)[goal]) >= 0]
+    return f"{sum(values) / len(values):.3g}" if values else DASH
+
+
+def _both(parts: Iterable[str]) -> str:
+    return " / ".join(parts)
+
+
+def _legend(found: Sequence[TrialResult]) -> str:
+    machines = sorted({f"{trial.device}, commit {trial.commit}" for trial in found})
+    return (
+        "Sequences: mean over the trials that met the criterion (two figures: two criteria), its 95 % t-interval and "
+        "range; inside: whether the mean of 1997 lies within our interval. Solved: with Wilson's 95 % interval, and "
+        "how many sequences the others were given. Wrong: mean over trials, fresh sequences, weights at the "
+        "criterion. us a step: processor time of one trial and step, learning included, on one core. Seeds from 0 on "
+        f"({'; '.join(machines)})."
+    )
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    head, *rows = lines
+    rule = ["---", "---", "---", *["---:"] * (len(head) - 3)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])
+
+
+def ratios(found: Sequence[TrialResult]) -> list[tuple[BatteryRow, float, float, float]]:
+    """For the figure: rows with at least one success, our mean over the paper's, and its interval."""
+    listed = []
+    for name, trials in by_row(found).items():
+        times = [max(trial.met_1, trial.met_2) for trial in trials if trial.ended == "met"]
+        if times:
+            mean, paper = mean_interval(times), BATTERY[name].published.sequences[-1]
+            listed.append((BATTERY[name], mean.mean / paper, mean.low / paper, mean.high / paper))
+    return listed

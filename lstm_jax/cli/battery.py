@@ -1,0 +1,117 @@
+"""What people see while the battery of 1997 runs, and the list of its rows."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstm_jax.cli.console import clock, console, print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from lstm_jax.studies.battery import BatteryRow
+    from lstm_jax.studies.battery_results import TrialResult
+    from lstm_jax.studies.battery_run import Moment
+
+PLAIN_SECONDS = 30.0
+"""Without a terminal, each row says where it is at most this often."""
+
+
+def print_rows(rows: Sequence[BatteryRow]) -> None:
+    """Every row with what was published and what it costs."""
+    cells = [
+        (
+            row.name,
+            row.experiment,
+            row.setting,
+            row.choice,
+            str(row.published.trials),
+            " / ".join(f"{mean:,.0f}" for mean in row.published.sequences),
+            f"{row.cap:,}",
+        )
+        for row in rows
+    ]
+    header = ("row", "experiment", "setting", "choice", "trials", "sequences (1997)", "given up after")
+    print_table(header, cells)
+
+
+def conduct(
+    rows: Sequence[BatteryRow], out: Path, trials: int | None, seconds: float | None, workers: int | None
+) -> None:
+    """Run rows with a bar for each, write results, table and figure, print the table."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from lstm_jax.analysis.battery_report import publish, table
+    from lstm_jax.studies.battery_results import read_results
+    from lstm_jax.studies.battery_run import run_battery
+    from lstm_jax.train.machine import describe_machine
+    from lstm_jax.train.records import alone_in, write_json
+
+    screen, started, begun = console(), datetime.now(UTC), time.monotonic()
+    columns = (TextColumn("{task.description:<28}"), BarColumn(None), TextColumn("{task.fields[state]}"))
+    bars = Progress(*columns, TimeElapsedColumn(), console=screen, disable=not screen.is_terminal, expand=True)
+    watch = _Watch(screen, bars, {row.name: row.cap for row in rows})
+    out = Path(out)
+    with alone_in(out), bars:
+        for event in run_battery(rows, out, trials, seconds, workers):
+            if isinstance(event, list):
+                watch.ended(event)
+            else:
+                watch.moved(event)
+        wall = time.monotonic() - begun
+        record = {
+            "command": sys.argv,
+            "started": started.isoformat(timespec="seconds"),
+            "wall_seconds": round(wall, 1),
+            "rows": [row.name for row in rows],
+            "budget_seconds": seconds,
+            **describe_machine(),
+        }
+        write_json(out / "manifest.json", record)
+        found = read_results(out)
+        written = publish(out)
+    screen.print(table(found), markup=False, highlight=False)
+    ran = {trial.row for trial in found}
+    left = [row.name for row in rows if row.name not in ran]
+    if left:
+        screen.print(f"Not run, the time was over: {', '.join(left)}", markup=False)
+    screen.print(f"{clock(wall)}. Wrote {', '.join(map(str, written))}", markup=False)
+
+
+class _Watch:
+    """A bar a row; without a terminal, lines."""
+
+    def __init__(self, screen: Console, bars: Progress, caps: dict[str, int]) -> None:
+        self.screen, self.bars, self.caps = screen, bars, caps
+        self.tasks: dict[str, TaskID] = {}
+        self.spoke: dict[str, float] = {}
+
+    def moved(self, moment: Moment) -> None:
+        """A row has gone on."""
+        if moment.row not in self.tasks:
+            self.tasks[moment.row] = self.bars.add_task(moment.row, total=self.caps[moment.row], state="")
+        state = (
+            f"{moment.met}/{moment.trials} trials after {moment.seen:,} sequences, "
+            f"{moment.microseconds:.2f} us a trial and step"
+        )
+        self.bars.update(self.tasks[moment.row], completed=moment.seen, state=state)
+        now = time.monotonic()
+        if now - self.spoke.get(moment.row, now) >= PLAIN_SECONDS and not self.screen.is_terminal:
+            self._say(f"{moment.row}: {state}")
+            self.spoke[moment.row] = now
+        self.spoke.setdefault(moment.row, now)
+
+    def ended(self, trials: Sequence[TrialResult]) -> None:
+        """A row is over."""
+        met = sum(trial.ended == "met" for trial in trials)
+        first = trials[0]
+        self._say(f"{first.row}: {met} of {len(trials)} trials met the criterion, {clock(first.seconds)}")
+
+    def _say(self, text: str) -> None:
+        self.screen.print(text, markup=False, highlight=False)

@@ -1,0 +1,173 @@
+"""Where streams come from: the next input and target of each of N streams, made inside the loop that learns.
+
+A stream may be a million steps long, so it is never stored. Whatever is random in it is a pure function of the trial,
+the number of the stream and a number within it: trials keep their streams whoever is beside them, and a stream that
+was interrupted goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.online.trials import keys_of
+from lstm_jax.tasks import reber, temporal_order
+from lstm_jax.tasks.timed import Periodic, SpikeDelays, TimedSpikes
+
+STREAMS = 20
+"""Purpose of randomness of its own."""
+
+Draw = Callable[[jax.Array, int], jax.Array]
+"""From numbers ``(N,)`` within the streams, and a purpose, to random uint32 ``(N,)``."""
+State = tuple[jax.Array, ...]
+"""What a source remembers of a stream: whole numbers ``(N,)``, anything at its first step."""
+
+
+class Shown(NamedTuple):
+    """One step of N streams.
+
+    Attributes:
+        x: ``(I, N)`` inputs, symbols one-hot; ``target``: ``(O, N)``.
+        asked: ``(N,)`` bool, the target counts.
+        unit: ``(N,)`` bool, one more of what the length of a stream is counted in, if the answer is right.
+        begins: ``(N,)`` bool, a string of the stream begins, where a net may be reset that is told so.
+    """
+
+    x: jax.Array
+    target: jax.Array
+    asked: jax.Array
+    unit: jax.Array
+    begins: jax.Array
+
+
+Source = Callable[[Any, State, jax.Array, Draw], tuple[State, Shown]]
+"""From the task, the state, the steps ``(N,)`` since the streams began, and randomness, to the next step."""
+
+
+def keys(seeds: jax.Array) -> jax.Array:
+    """``(2, N)`` uint32, the keys of all streams of the trials with these seeds."""
+    return jax.vmap(lambda key: jax.random.bits(key, (2,)), out_axes=-1)(keys_of(seeds, STREAMS))
+
+
+def draw(keys: jax.Array, stream: jax.Array) -> Draw:
+    """The randomness of streams ``(N,)``: a keyed hash, as Threefry would take longer than the net.
+
+    Source of the constants of ``_mix``: C. Wellons, "Prospecting for hash functions", 2018 (lowbias32).
+    """
+    stream = stream.astype(jnp.uint32)
+    first, second = _mix(stream ^ keys[0]), _mix(stream * jnp.uint32(0x9E3779B1) + keys[1])
+
+    def words(number: jax.Array, purpose: int = 0) -> jax.Array:
+        salt = jnp.uint32(purpose * 0x85EBCA77 % 2**32)
+        return _mix(_mix(number.astype(jnp.uint32) + first) ^ (second + salt))
+
+    return words
+
+
+def _mix(word: jax.Array) -> jax.Array:
+    word = (word ^ (word >> 16)) * jnp.uint32(0x7FEB352D)
+    word = (word ^ (word >> 15)) * jnp.uint32(0x846CA68B)
+    return word ^ (word >> 16)
+
+
+def below(word: jax.Array, count: int) -> jax.Array:
+    """A whole number in [0, count), as even as 32 bits make it."""
+    return (word % jnp.uint32(count)).astype(jnp.int32)
+
+
+_BEGIN = reber.ALPHABET.index("B")
+_SYMBOLS = reber.EDGES.ravel().astype(np.int32)
+_NODES = np.take_along_axis(reber.NEXT, reber.EDGES, axis=1).ravel().astype(np.int32)
+
+
+def _reber(task: reber.ContinualReber, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+    """Embedded Reber strings; remembers the symbol to be read and the node that it leads to. Counted in symbols."""
+    symbol, node = (jnp.where(t == 0, first, now) for first, now in zip((_BEGIN, reber.OPENED), state, strict=True))
+    edge = 2 * node + (words(t, 0) >> 31).astype(jnp.int32)
+    following, target_node = jnp.asarray(_SYMBOLS)[edge], jnp.asarray(_NODES)[edge]
+    always = jnp.ones_like(t, bool)
+    x, target = _one_hot(symbol, task.input_size), _one_hot(following, task.output_size)
+    return (following, target_node), Shown(x, target, always, always, node == reber.OPENED)
+
+
+def _order(
+    task: temporal_order.ContinualTemporalOrder, state: State, t: jax.Array, words: Draw
+) -> tuple[State, Shown]:
+    """Sequences of experiment 6; remembers the sequence's number and the step in it. Counted in sequences."""
+    number, step = (jnp.where(t == 0, 0, now) for now in state)
+    place = temporal_order.ALPHABET.index
+    symbol = place("a") + (words(t, 0) >> 30).astype(jnp.int32)
+    is_y = words(number, 1)
+    classes = jnp.zeros_like(t)
+    for n, (low, high) in enumerate(task.one.windows):
+        y = (is_y >> n & 1).astype(jnp.int32)
+        here = low - 1 + below(words(number, 3 + n), high - low + 1)
+        symbol = jnp.where(step == here, place("X") + y, symbol)
+        classes = 2 * classes + y
+    last = step == task.one.length - 1 + below(words(number, 2), task.one.max_length - task.one.length + 1)
+    symbol = jnp.where(last, place("B"), jnp.where(step == 0, place("E"), symbol))
+    x, target = _one_hot(symbol, task.input_size), _one_hot(classes, task.output_size)
+    return (number + last, jnp.where(last, 0, step + 1)), Shown(x, target, last, last, step == 0)
+
+
+def _delay(task: TimedSpikes | SpikeDelays, word: jax.Array) -> jax.Array:
+    values = task.delays
+    return int(values[1]) * below(word, 2) if len(values) == 2 else below(word, len(values))
+
+
+def _timed_spikes(task: TimedSpikes, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+    """Delays in, spikes out; remembers the steps to the next spike. Counted in spikes."""
+    left = jnp.where(t == 0, 0, state[0])
+    spike = left == 0
+    delay = jnp.where(spike, _delay(task, words(t, 0)), 0)
+    shown = Shown(_row(delay), _row(spike), jnp.ones_like(spike), spike, t == 0)
+    return (jnp.where(spike, task.interval + delay, left) - 1,), shown
+
+
+def _spike_delays(task: SpikeDelays, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+    """Spikes in, delays out; remembers the steps to the next spike, and its delay. Counted in delays asked for."""
+    left, delay = (jnp.where(t == 0, 0, now) for now in state)
+    spike = left == 0
+    asked = spike & (t > 0)
+    shown = Shown(_row(spike), _row(jnp.where(spike, delay, 0)), asked, asked, t == 0)
+    coming = jnp.where(spike, _delay(task, words(t, 0)), delay)
+    return (jnp.where(spike, task.interval + coming, left) - 1, coming), shown
+
+
+def _periodic(task: Periodic, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+    """Silence in, a periodic function out; remembers nothing. Counted in periods."""
+    phase = t % task.period
+    wave = jnp.asarray(Periodic(task.period, task.period, task.shape).wave)
+    silence = jnp.zeros((1, len(t)))
+    return (), Shown(silence, wave[phase][None], t >= 0, phase == task.period - 1, t == 0)
+
+
+def _one_hot(numbers: jax.Array, count: int) -> jax.Array:
+    return (jnp.arange(count)[:, None] == numbers[None]).astype(jnp.float32)
+
+
+def _row(values: jax.Array) -> jax.Array:
+    return values.astype(jnp.float32)[None]
+
+
+SOURCES: dict[str, tuple[int, Source]] = {
+    reber.ContinualReber.name: (2, _reber),
+    temporal_order.ContinualTemporalOrder.name: (2, _order),
+    TimedSpikes.name: (1, _timed_spikes),
+    SpikeDelays.name: (2, _spike_delays),
+    Periodic.name: (0, _periodic),
+}
+"""By the name of the task: how many numbers its source remembers, and the source."""
+
+
+def sum_of(values: jax.Array) -> jax.Array:
+    """The sum ``()`` of ``(N,)``, written out: a reduction would be handed to a thread pool."""
+    while len(values) % 2 == 0:
+        half = len(values) // 2
+        values = values[:half] + values[half:]
+    return reduce(jnp.add, values)

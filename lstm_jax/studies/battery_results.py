@@ -1,0 +1,78 @@
+"""What the trials of the battery gave, as one CSV."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, get_type_hints
+
+from lstm_jax.studies.battery import BATTERY
+from lstm_jax.train.records import write_atomically
+
+
+class TrialResult(NamedTuple):
+    """One trial of one row; goals are numbered as in the protocol, and what a row lacks is 0 or NaN.
+
+    Attributes:
+        row, seed: what was run.
+        seen: training sequences until it met its last goal, or until it was stopped.
+        ended: ``met``, ``cap`` (given up after so many sequences), ``stopped`` (the time was over).
+        met_1, met_2: sequences when each goal was met; 0: not met.
+        wrong_1, wrong_2: of ``tested`` fresh sequences, with the weights that met the goal; -1: not met or no test.
+        mean_1, mean_2, rmse_1, rmse_2: absolute and root mean squared error on these.
+        tested: fresh test sequences.
+        steps, seconds: of all trials of the row together; compilation is not counted.
+        commit, device: what computed it.
+    """
+
+    row: str
+    seed: int
+    seen: int
+    ended: str
+    met_1: int
+    met_2: int
+    wrong_1: int
+    wrong_2: int
+    mean_1: float
+    mean_2: float
+    rmse_1: float
+    rmse_2: float
+    tested: int
+    steps: int
+    seconds: float
+    commit: str
+    device: str
+
+
+def write_results(path: Path, results: Sequence[TrialResult]) -> None:
+    """A CSV of trials, replaced at once."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(TrialResult._fields)
+    writer.writerows(results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, stream.getvalue().encode())
+
+
+def read_results(folder: Path) -> list[TrialResult]:
+    """All trials of a battery: of ``results.csv(.gz)``, or of the rows that ran in this folder.
+
+    Raises:
+        FileNotFoundError: neither is there.
+    """
+    texts = [path.read_text() for path in sorted((folder / "rows").glob("*.csv"))]
+    if not texts:
+        packed = folder / "results.csv.gz"
+        if not packed.is_file():
+            raise FileNotFoundError(f"{folder} holds neither rows/*.csv nor results.csv.gz: run the battery first")
+        texts = [gzip.decompress(packed.read_bytes()).decode()]
+    kinds = get_type_hints(TrialResult)
+    found = []
+    for text in texts:
+        for record in csv.DictReader(io.StringIO(text)):
+            found.append(TrialResult(**{name: kinds[name](record[name]) for name in TrialResult._fields}))
+    place = {name: n for n, name in enumerate(BATTERY)}
+    return sorted(found, key=lambda trial: (place[trial.row], trial.seed))

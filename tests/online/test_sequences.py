@@ -1,0 +1,89 @@
+"""The learner of 1997 against the library's own cell and its reverse mode."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lstm_jax as lj
+from lstm_jax.cell.params import Params
+from lstm_jax.online.net import BlockNet
+from lstm_jax.online.sequences import Sequence, gradient
+
+I, O, T, N = 3, 2, 9, 4
+LAYOUTS = [
+    BlockNet(I, O, 2, 2, biases=("cells", "gates", "outputs")),
+    BlockNet(I, O, 3, 1, biases=("cells", "gates")),
+    BlockNet(I, O, 2, 1),
+    BlockNet(I, O, 2, 2, gates=("i", "f", "o"), biases=("gates",)),
+    BlockNet(I, O, 2, 2, gates=("i", "f", "o"), biases=("gates",), feedback="cells", block_output="tanh"),
+    BlockNet(I, O, 2, 1, gates=("i",), biases=("outputs",), block_input="logistic", block_output="identity"),
+    BlockNet(I, O, 2, 1, gates=("o",)),
+]
+each_layout = pytest.mark.parametrize("net", LAYOUTS, ids=str)
+
+
+def drawn(net: BlockNet, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    keys = jax.random.split(jax.random.key(seed), N)
+    weights = jax.vmap(lambda key: net.draw(key, 0.9, {}), out_axes=-1)(keys)
+    weights = jax.tree.map(lambda w: jnp.asarray(np.asarray(w, float)), weights)
+    lengths = jnp.asarray(rng.permutation([1, 4, T - 1, T]), jnp.int32)
+    xs = rng.normal(size=(T, I, N))
+    xs = np.where((np.arange(T)[:, None] >= np.asarray(lengths))[:, None], 7.0, xs)  # whatever stands in the padding
+    return weights, Sequence(jnp.asarray(xs), lengths, jnp.asarray(rng.uniform(size=(O, N))))
+
+
+def in_the_library(net: BlockNet, path: str):
+    """The same cell as a record of the library."""
+    kinds = {letter: "learned" if letter in net.gates else "open" for letter in "ifo"}
+    return lj.Variant(
+        name="block", input_gate=kinds["i"], forget_gate=kinds["f"], output_gate=kinds["o"], peepholes=False,
+        block_input=net.block_input, block_output=net.block_output, block_size=net.size,
+        gate_recurrence=net.feedback == "units", input_recurrence=net.feedback == "units",
+        feedback=path,
+    )  # fmt: skip
+
+
+def library_params(net: BlockNet, hidden) -> Params:
+    """Hidden weights ``(K, U)`` of one trial in the packed layout of the library."""
+    rows, gates = net.size + len(net.gates), len(net.gates)
+    inputs, recurrent, bias = hidden[:I], hidden[I:-1], hidden[-1]
+    packed = [part.reshape(*part.shape[:-1], rows, net.blocks) for part in (inputs, recurrent, bias)]
+    W, R, b = packed
+    Q = None
+    if net.feedback == "units" and gates:
+        Q = R[net.cells :].reshape(gates, net.blocks, rows, net.blocks)
+    return Params(W, R[: net.cells], b, None, Q)
+
+
+def by_the_library(net, weights, sequence, path, trial):
+    variant = in_the_library(net, path)
+    weights = jax.tree.map(lambda w: w[..., trial], weights)
+    xs, target = sequence.xs[: int(sequence.lengths[trial]), :, trial], sequence.targets[:, trial]
+
+    def loss(weights):
+        ys, _ = lj.unroll(variant, library_params(net, weights.hidden), xs[:, None], backend="scan")
+        total = ys[-1, 0] @ weights.out[: net.cells]
+        if "outputs" in net.biases:
+            total = total + weights.out[-1]
+        output = jax.nn.sigmoid(total)
+        return 0.5 * jnp.sum((target - output) ** 2), target - output
+
+    return jax.grad(loss, has_aux=True)(weights)
+
+
+@pytest.mark.usefixtures("x64")
+@each_layout
+@pytest.mark.parametrize("path", ["truncated", "full"])
+def test_the_gradient_is_that_of_the_library(net, path):
+    weights, sequence = drawn(net)
+    got, errors = jax.jit(lambda w, s: gradient(net, w, s, path=path))(weights, sequence)
+    for trial in range(N):
+        want, want_errors = by_the_library(net, weights, sequence, path, trial)
+        np.testing.assert_allclose(errors[:, trial], want_errors, rtol=1e-12)
+        mask = net.mask
+        np.testing.assert_allclose(-got.hidden[..., trial], np.where(mask, want.hidden, 0), rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(-got.out[..., trial], want.out, rtol=1e-10, atol=1e-15)
