@@ -159,4 +159,4 @@ def _hidden_gradient(net: BlockNet, xs: jax.Array, seen: jax.Array, deltas: jax.
 
 def add(weights: Weights, gradient: Weights, rate: float | jax.Array, learning: jax.Array) -> Weights:
     """``weights + rate * gradient`` in the trials ``(N,)`` that still learn."""
-    return jax.tree.map(lambda w, g: w + jnp.where(learning, rate, 0.0) * g, weights, gradient)
+    return jax.tree.map(lambda w, g: w + jnp.where(learning, rate, 0.0)[None, None] * g, weights, gradient)

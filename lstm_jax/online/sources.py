@@ -8,7 +8,6 @@ was interrupted goes on as if it had not been.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -163,11 +162,3 @@ SOURCES: dict[str, tuple[int, Source]] = {
     Periodic.name: (0, _periodic),
 }
 """By the name of the task: how many numbers its source remembers, and the source."""
-
-
-def sum_of(values: jax.Array) -> jax.Array:
-    """The sum ``()`` of ``(N,)``, written out: a reduction would be handed to a thread pool."""
-    while len(values) % 2 == 0:
-        half = len(values) // 2
-        values = values[:half] + values[half:]
-    return reduce(jnp.add, values)

@@ -212,9 +212,8 @@ def _succeeded(
     protocol: StringProtocol, weights: Weights, judged: Strings | None, keys: jax.Array, far: jax.Array
 ) -> jax.Array:
     if protocol.success == "close_at_end":
-        return lax.cond(
-            jnp.any(far < 0.25), partial(_close_on_fresh, protocol, weights, keys), jnp.zeros_like, far < 0
-        )
+        look = partial(_close_on_fresh, protocol, weights, keys)
+        return lax.cond(jnp.any(far < 0.25), look, lambda: jnp.zeros(far.shape, bool))
     assert judged is not None
     return _right_on_all(protocol, weights, judged)
 

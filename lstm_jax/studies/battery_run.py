@@ -22,7 +22,7 @@ from lstm_jax.studies.battery_results import TrialResult, write_results
 from lstm_jax.train.machine import cores, describe_code, describe_machine
 from lstm_jax.train.records import write_atomically
 
-LANES = 16
+LANES = 8
 """Trials are padded to a multiple of this, so that they fill the vector units; the padding repeats the last seed."""
 CALL_SECONDS = 4.0
 """Wall time of one call into a compiled loop: how long an interrupt waits, and how often a row is saved."""
@@ -123,7 +123,7 @@ def _load(path: Path, row: BatteryRow, count: int, fresh: Course) -> Course:
 
 
 def _what(row: BatteryRow, count: int) -> str:
-    return f"{row.protocol!r} {count} {describe_code()['lstm_jax']}"
+    return f"{row.protocol!r} {count} of {LANES} {describe_code()['lstm_jax']}"
 
 
 def _results(row: BatteryRow, seeds: np.ndarray, count: int, course: Course) -> list[TrialResult]:

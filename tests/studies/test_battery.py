@@ -1,0 +1,107 @@
+"""The battery of 1997: its rows against the paper, running and resuming, and the table from results alone."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+
+from lstm_jax.analysis.battery_report import publish, readme_section, table
+from lstm_jax.names import UnknownName
+from lstm_jax.studies import battery_run
+from lstm_jax.studies.battery import BATTERY, chosen_rows
+from lstm_jax.studies.battery_results import TrialResult, read_results, write_results
+from lstm_jax.studies.battery_run import file_of, run_row
+
+PRINTED = [row for row in BATTERY.values() if ":" not in row.name]
+
+
+@pytest.mark.parametrize("row", PRINTED, ids=lambda row: row.name)
+def test_nets_have_as_many_weights_as_the_paper_says(row):
+    assert row.protocol.net.weight_count == row.published.weights
+    assert row.protocol.net.inputs == row.protocol.task.input_size
+    assert row.protocol.net.outputs == row.protocol.task.output_size
+
+
+def test_the_battery_has_every_row_of_the_tables():
+    assert len(PRINTED) == 30  # table 8 has two rows for experiment 5, which is one run
+    assert [row.published.sequences[-1] for row in PRINTED][:5] == [39740, 21730, 14060, 9500, 8440]
+    assert BATTERY["adding-1000"].cap == 8_530_000 and BATTERY["adding-1000"].choice == "as printed"
+    assert BATTERY["adding-100:reading-a-plain"].choice == "reading a plain"
+
+
+def test_rows_are_chosen_by_name_or_by_their_beginning():
+    assert chosen_rows(()) == PRINTED
+    assert [row.name for row in chosen_rows(("order-6a", "reber-5*"))][:3] == [
+        "order-6a", "reber-5", "reber-5:each-sequence",
+    ]  # fmt: skip
+    for wrong in ("adding-10", "addingg*"):
+        with pytest.raises(UnknownName, match="did you mean 'adding-"):
+            chosen_rows((wrong,))
+
+
+def test_a_row_stopped_and_continued_gives_what_one_sitting_gives(tmp_path, monkeypatch):
+    row, seen = BATTERY["two-3a-100-3"], []
+    monkeypatch.setattr(battery_run, "LANES", 2)
+    monkeypatch.setattr(type(row), "cap", 600)
+    whole = run_row(row, tmp_path / "a", 2, time.monotonic() + 600, seen.append)
+    assert {trial.ended for trial in whole} == {"cap"} and whole[0].seen == 600 and seen[-1].seen == 600
+
+    def stop(moment):
+        if moment.seen >= 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_row(row, tmp_path / "b", 2, time.monotonic() + 600, stop)
+    started = []
+    again = run_row(row, tmp_path / "b", 2, time.monotonic() + 600, started.append)
+    assert started[0].seen >= 100
+    assert [trial._replace(seconds=0) for trial in again] == [trial._replace(seconds=0) for trial in whole]
+    stopped = run_row(row, tmp_path / "c", 2, time.monotonic() - 1, seen.append)
+    assert {trial.ended for trial in stopped} == {"stopped"} and stopped[0].seen == 0
+
+
+def trial(row: str, seed: int, met: tuple[int, int] = (0, 0), **changes) -> TrialResult:
+    ended = "met" if met[0] else "cap"
+    values = TrialResult(row, seed, max(met) or 740000, ended, *met, 3 if met[0] else -1, -1, 0.01, math.nan, 0.02,
+                         math.nan, 2560, 1000, 0.5, "abc", "a processor")  # fmt: skip
+    return values._replace(**changes)
+
+
+FOUND = [
+    *(trial("adding-100", n, (74000 + 1000 * n, 0)) for n in range(3)),
+    trial("adding-100", 3),
+    *(trial("multiplication", n, (400000, 1000000 + n), wrong_2=9) for n in range(2)),
+    trial("order-6a", 0, (20000, 0)),
+]
+
+
+def test_the_table_shows_ours_beside_theirs_and_names_what_was_not_run():
+    text = table(FOUND)
+    line = next(line for line in text.splitlines() if line.startswith("| `adding-100`"))
+    assert "3 of 4 [30, 95 %], others not within 740,000" in line and "75,000" in line and "| yes |" in line
+    assert "500.00 |" in line  # half a second for 1000 steps
+    double = next(line for line in text.splitlines() if line.startswith("| `multiplication`"))
+    assert "400,000 / 1,000,000" in double and "3 / 9" in double and "139 / 14" in double and "no, fewer" in double
+    assert "`reber-1`" in text.split("Not run: ")[1] and "`adding-100`" not in text.split("Not run: ")[1]
+
+
+def test_a_row_with_one_success_claims_no_interval():
+    line = next(line for line in table(FOUND).splitlines() if line.startswith("| `order-6a`"))
+    assert "20,000 | – | – | 31,390 | – |" in line
+
+
+def test_results_come_back_as_they_were_and_the_report_needs_nothing_else(tmp_path):
+    for name in {found.row for found in FOUND}:
+        write_results(file_of(tmp_path, name, ".csv"), [found for found in FOUND if found.row == name])
+    assert str(read_results(tmp_path)) == str(sorted(FOUND, key=lambda t: (list(BATTERY).index(t.row), t.seed)))
+    written = publish(tmp_path)
+    before = [path.read_bytes() for path in written]
+    for path in (tmp_path / "rows").iterdir():
+        path.unlink()
+    (tmp_path / "rows").rmdir()
+    assert [path.read_bytes() for path in publish(tmp_path)] == before
+    assert readme_section(tmp_path) in written[1].read_text()
+    with pytest.raises(FileNotFoundError, match="run the battery first"):
+        read_results(tmp_path / "nowhere")
