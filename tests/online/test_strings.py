@@ -116,9 +116,12 @@ def test_two_short_sequences_are_learned_and_the_cell_joins_late():
 
 
 def test_fresh_sequences_are_judged_at_their_last_step():
-    protocol = StringProtocol(TASKS["lag_2b"](length=3), replace(LAG, inputs=4, outputs=4), 1.0, "fresh",
+    protocol = StringProtocol(TASKS["lag_2b"](length=2), replace(LAG, inputs=3, outputs=3), 1.0, "fresh",
                               "close_at_end", every=10)  # fmt: skip
     seeds = jnp.arange(2)
     trials = strings.begin(protocol, seeds)
     trials, read = strings.advance(protocol, trials, seeds, None, None, jnp.int32(3000))
-    assert (np.asarray(trials.met) > 0).any() and int(read) > 0
+    assert (np.asarray(trials.met) > 0).all() and int(read) == 2 * int(np.asarray(trials.met).sum())
+    untrained = strings.begin(protocol, seeds).weights
+    keys = jax.random.split(jax.random.key(0), 2)
+    assert not np.asarray(strings._close_on_fresh(protocol, untrained, keys)).any()
