@@ -110,13 +110,13 @@ def _cell(axes: Axes, corner: tuple[float, float], count: int, cell: Cell | None
     from matplotlib.patches import Rectangle
 
     axes.add_patch(Rectangle(corner, count, 1, facecolor=colour or MISSING, edgecolor="white", lw=0.9))
-    ink = "black" if colour is None or _luminance(colour) > BRIGHT else "white"
+    ink = "black" if colour is None or luminance(colour) > BRIGHT else "white"
     text = "–" if cell is None else f"{short(cell.interval.mean)} {MARKS[cell.verdict]}".strip()
     middle = corner[0] + count / 2, corner[1] + 0.52
     axes.text(*middle, text, ha="center", va="center", fontsize=NUMBER, color=ink)
 
 
-def _luminance(colour: Sequence[float]) -> float:
+def luminance(colour: Sequence[float]) -> float:
     """Relative luminance of an sRGB colour, 0 to 1 (WCAG 2.1)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -37,6 +37,11 @@ def constant(value: float) -> Initializer:
     return jax.nn.initializers.constant(value)
 
 
+def identity(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """The identity matrix: without inputs a relu network then keeps its outputs."""
+    return jnp.eye(*shape, dtype=dtype)
+
+
 def ladder(step: float) -> Initializer:
     """Biases ``step, 2 step, 3 step, ...`` over the blocks, as 1997 starts its gates (-1, -2, -3, ...)."""
     return lambda key, shape, dtype: (step * jnp.arange(1, shape[-1] + 1)).astype(dtype)
@@ -65,9 +70,11 @@ SCHEMES = MappingProxyType(
         "odyssey": _every(normal(0.1), b=constant(0.0)),
         "hs97": _every(uniform(0.1)),
         "pytorch": _every(_per_width),
+        "irnn": _every(normal(0.001), R=identity, b=constant(0.0)),
     }
 )
-"""Initial weights by name: ours, Greff et al. 2015, Hochreiter & Schmidhuber 1997, and the range of PyTorch.
+"""Initial weights by name: ours, Greff et al. 2015, Hochreiter & Schmidhuber 1997, the range of PyTorch, and Le,
+Jaitly & Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015.
 
 Ours draws one orthogonal matrix a gate, and starts what one variant adds to another at 0: V (peepholes) starts as NP,
 FGR (gates to gates) as V, so an ablation compares what is learned and not where it began.

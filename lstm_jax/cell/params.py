@@ -69,9 +69,9 @@ def init_params(
         forget_bias: what the forget gate's bias starts from: a number, a rule that may set the input gate's too
             (``chrono(max_lag)``, ``uniform_gates()``), or None to leave all biases to ``initializers``. For a coupled
             gate (f = 1 - i) the input gate starts from the negative.
-        initializers: a scheme's name (``"standard"``, ``"odyssey"``, ``"hs97"``, ``"pytorch"``), or a mapping from a
-            weight's name (``"W_f"``) or kind (``"W"``, ``"R"``, ``"b"``, ``"p"``, ``"Q"`` for gate-to-gate weights) to
-            ``f(key, shape, dtype)``; what the mapping leaves out follows ``"standard"``.
+        initializers: a scheme's name (``"standard"``, ``"odyssey"``, ``"hs97"``, ``"pytorch"``, ``"irnn"``), or a
+            mapping from a weight's name (``"W_f"``) or kind (``"W"``, ``"R"``, ``"b"``, ``"p"``, ``"Q"`` for
+            gate-to-gate weights) to ``f(key, shape, dtype)``; what the mapping leaves out follows ``"standard"``.
         dtype: a floating type; 16-bit weights are drawn in float32 and rounded.
 
     Raises:

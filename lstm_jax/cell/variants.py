@@ -142,6 +142,14 @@ VARIANTS = _named(
         "block_input": "identity",
         "peepholes": False,
     },
+    RELU={
+        "input_gate": "open",
+        "forget_gate": "closed",
+        "output_gate": "open",
+        "block_input": "identity",
+        "block_output": "relu",
+        "peepholes": False,
+    },
     GRU={**_GATED_UNIT, "reset_gate": "learned"},
     MGU={**_GATED_UNIT, "reset_gate": "coupled"},
 )
@@ -160,6 +168,7 @@ SUMMARIES = MappingProxyType(
         "FGR": "full gate recurrence: gates see the gates of the step before",
         "LSTM1997": "the cell of 1997: no forget gate, gates fed back everywhere, truncated gradient",
         "RNN": "tanh recurrent network: no gates, no memory cell",
+        "RELU": "relu recurrent network: no gates, no memory cell; the IRNN with the initial weights of scheme irnn",
         "GRU": "gated recurrent unit: coupled gates, reset gate on the recurrent product",
         "MGU": "minimal gated unit: one gate that resets and updates",
     }

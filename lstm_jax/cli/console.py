@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lstm_jax.studies.run import Progress
 
 # Wide enough for one line an entry: files and pipes do not wrap.
-PLAIN_WIDTH = 240
+PLAIN_WIDTH = 320
 PLAIN_SECONDS = 60.0
 """Without a terminal, a study says where it is at least this often."""
 

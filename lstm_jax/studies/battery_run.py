@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -52,15 +53,15 @@ def file_of(folder: Path, row: str, suffix: str) -> Path:
 
 
 def run_row(
-    row: BatteryRow, folder: Path, count: int, deadline: float, on_moment: Callable[[Moment], None]
+    row: BatteryRow, folder: Path, count: int, over: Callable[[], bool], on_moment: Callable[[Moment], None]
 ) -> list[TrialResult]:
-    """Run the first ``count`` trials of a row, from where it was left, until they are done or time is over.
+    """Run the first ``count`` trials of a row, from where it was left, until they are done or ``over()``.
 
     Args:
         row: what is run.
         folder: of the battery; the state of the row is saved there, so a kill loses a few seconds.
         count: trials; seeds 0 to count - 1.
-        deadline: ``time.monotonic()`` at which to stop.
+        over: asked after every call into the compiled loop: whether to leave the rest for another time.
         on_moment: told after every call into the compiled loop.
     """
     seeds = np.minimum(np.arange(-(-count // LANES) * LANES), count - 1)
@@ -74,7 +75,7 @@ def run_row(
         seen = int(course.state.seen)
         cost = course.seconds / max(course.steps, 1) * 1e6
         on_moment(Moment(row.name, seen, int((met > 0).sum()), count, cost))
-        if (met > 0).all() or seen >= row.cap or time.monotonic() > deadline:
+        if (met > 0).all() or seen >= row.cap or over():
             break
         started = time.perf_counter()
         state, steps = advance(course.state, min(row.cap, seen + stride))
@@ -188,21 +189,25 @@ def run_battery(
     from queue import Empty
 
     context = multiprocessing.get_context("spawn")
-    moments, places = context.Queue(), context.Queue()
+    moments, places, stop = context.Queue(), context.Queue(), context.Event()
     for core in _core_numbers(workers):
         places.put(core)
     deadline = time.monotonic() + (seconds if seconds is not None else 1e9)
     ordered = sorted(rows, key=_cost)
     number = len(_core_numbers(workers))
-    with ProcessPoolExecutor(number, context, initializer=_settle, initargs=(places, moments)) as pool:
+    with ProcessPoolExecutor(number, context, initializer=_settle, initargs=(places, moments, stop)) as pool:
         waiting = {pool.submit(_work, row.name, folder, count or row.published.trials, deadline) for row in ordered}
-        while waiting:
-            with suppress(Empty):
-                yield moments.get(timeout=0.5)
-            for future in [future for future in waiting if future.done()]:
-                waiting.remove(future)
-                if results := future.result():
-                    yield results
+        try:
+            while waiting:
+                with suppress(Empty):
+                    yield moments.get(timeout=0.5)
+                for future in [future for future in waiting if future.done()]:
+                    waiting.remove(future)
+                    if results := future.result():
+                        yield results
+        finally:  # interrupted, or a row failed: the others save what they have and end
+            stop.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def _cost(row: BatteryRow) -> float:
@@ -216,13 +221,28 @@ def _core_numbers(workers: int | None) -> list[int | None]:
     return [known[n % len(known)] for n in range(workers or len(known))]
 
 
-_moments: Any = None
+class _Ties(NamedTuple):
+    """What a worker process has of its parent: where to report, and how it hears that it is to stop."""
+
+    moments: Any
+    stop: Any
 
 
-def _settle(places: Any, moments: Any) -> None:
-    """Of each worker process, once: its core, its way of reporting."""
-    global _moments
-    _moments = moments
+def _die_with(parent: int) -> None:
+    """End this process once its parent is gone: one that was killed says nothing. What was done is saved."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+_ties: _Ties
+
+
+def _settle(places: Any, moments: Any, stop: Any) -> None:
+    """Of each worker process, once: its core, and its ties to the parent."""
+    global _ties
+    _ties = _Ties(moments, stop)
+    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     core = places.get()
     if core is not None:
         os.sched_setaffinity(0, {core})
@@ -232,8 +252,11 @@ def _settle(places: Any, moments: Any) -> None:
 
 
 def _work(name: str, folder: Path, count: int, deadline: float) -> list[TrialResult]:
-    if time.monotonic() > deadline:
+    def over() -> bool:
+        return _ties.stop.is_set() or time.monotonic() > deadline
+
+    if over():
         return []
-    results = run_row(BATTERY[name], folder, count, deadline, _moments.put)
+    results = run_row(BATTERY[name], folder, count, over, _ties.moments.put)
     write_results(file_of(folder, name, ".csv"), results)
     return results

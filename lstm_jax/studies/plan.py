@@ -19,7 +19,7 @@ import numpy as np
 
 from lstm_jax.cell.variants import VARIANTS
 from lstm_jax.names import nearest
-from lstm_jax.train.config import Config, UsageError, from_json, to_json
+from lstm_jax.train.config import Config, ModelConfig, UsageError, from_json, to_json
 
 
 def _log(share: float, low: float, high: float) -> float:
@@ -92,10 +92,12 @@ class Study:
     Attributes:
         name: what the study is called.
         tasks: ``(label, config)`` pairs; variant, seed and searched settings are replaced in each trial.
-        variants: names in ``VARIANTS``; ``reference`` is the one that the others are compared with.
+        variants: names in ``VARIANTS`` or in ``models``; the others are compared with ``reference``.
         seeds: trials of each variant on each task, with seeds from ``config.train.seed`` on.
         rates: ``(label, variant, learning rate)`` where a variant has its own; everything else is the same for all
             variants of a task.
+        models: ``(label, variant, model)`` where a variant has a network of its own on a task, such as a size; it may
+            have any name then.
         search: settings that each trial draws anew, independently; none repeats the same settings with other seeds.
         search_seed: of those draws; they depend on it, on task, variant, trial and setting, and on nothing else.
         widths: hidden sizes are padded to the next of these, so that few programs serve all; none pads nothing.
@@ -109,6 +111,7 @@ class Study:
     seeds: int = 5
     reference: str = "V"
     rates: tuple[tuple[str, str, float], ...] = ()
+    models: tuple[tuple[str, str, ModelConfig], ...] = ()
     search: tuple[Range, ...] = ()
     search_seed: int = 0
     widths: tuple[int, ...] = ()
@@ -123,17 +126,17 @@ class Study:
                 raise UsageError(f"study {self.name!r} needs at least one {what}")
             if len(set(names)) < len(names):
                 raise UsageError(f"study {self.name!r}: each {what} is given once, got {', '.join(names)}")
+        own = {(label, name) for label, name, _ in self.models}
         for variant in self.variants:
-            if variant not in VARIANTS:
+            if variant not in VARIANTS and not all((label, variant) in own for label in labels):
                 raise UsageError(f"study {self.name!r}: unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
         if self.reference not in self.variants:
             hint = f"is not among its variants; {nearest(self.reference, self.variants)}"
             raise UsageError(f"study {self.name!r}: the reference {self.reference!r} {hint}")
-        for label, variant, _ in self.rates:
-            if label not in labels or variant not in VARIANTS:
-                raise UsageError(
-                    f"study {self.name!r}: a learning rate is given for {label} {variant}, not part of it"
-                )
+        for what, cells in (("learning rate", self.rates), ("model", self.models)):
+            for label, variant, _ in cells:
+                if label not in labels or variant not in (*VARIANTS, *self.variants):
+                    raise UsageError(f"study {self.name!r}: a {what} is given for {label} {variant}, not part of it")
         for what, count in (("seeds", self.seeds), ("block", self.block)):
             if count is not None and count < 1:
                 raise UsageError(f"study {self.name!r}: {what} must be >= 1, got {count}")
@@ -167,9 +170,10 @@ class Study:
     def _config(self, label: str, config: Config, variant: str, number: int) -> Config:
         own = {(task, name): rate for task, name, rate in self.rates}
         rate = own.get((label, variant), config.optimizer.learning_rate)
+        models = {(task, name): model for task, name, model in self.models}
         config = replace(
             config,
-            model=replace(config.model, variant=variant),
+            model=models.get((label, variant)) or replace(config.model, variant=variant),
             optimizer=replace(config.optimizer, learning_rate=rate),
             train=replace(config.train, seed=config.train.seed + number, trials=1),
         )
@@ -198,6 +202,7 @@ class Study:
             "seeds": self.seeds,
             "variants": list(self.variants),
             "rates": [list(row) for row in self.rates],
+            "models": [[label, name, dataclasses.asdict(model)] for label, name, model in self.models],
             "search": [dataclasses.asdict(entry) for entry in self.search],
             "search_seed": self.search_seed,
             "widths": list(self.widths),
@@ -226,6 +231,8 @@ class Study:
         lists: dict[str, Any] = {name: tuple(tree.get(name, ())) for name in ("variants", "widths")}
         lists["tasks"] = tuple((label, from_json(json.dumps(config))) for label, config in tree["tasks"].items())
         lists["rates"] = tuple((label, variant, rate) for label, variant, rate in tree.get("rates", ()))
+        models = ((label, name, json.dumps({"model": model})) for label, name, model in tree.get("models", ()))
+        lists["models"] = tuple((label, name, from_json(text).model) for label, name, text in models)
         lists["search"] = tuple(Range(**entry) for entry in tree.get("search", ()))
         return cls(**{**tree, **lists})
 
@@ -267,8 +274,10 @@ def differences(before: Study, now: Study, most: int = 3) -> str:
 def _settings(study: Study) -> dict[str, str]:
     """Every setting with its path, as text; of tasks the labels first."""
     tree = json.loads(study.to_json())
-    tasks = tree.pop("tasks")
+    tasks, models = tree.pop("tasks"), tree.pop("models")
     settings = {name: json.dumps(value) for name, value in tree.items()} | {"tasks": json.dumps(list(tasks))}
+    for label, name, model in models:
+        settings |= {f"{label}, {name}.model.{setting}": json.dumps(value) for setting, value in model.items()}
     for label, config in tasks.items():
         for room, values in config.items():
             settings |= {f"{label}.{room}.{name}": json.dumps(value) for name, value in values.items()}

@@ -58,7 +58,7 @@ class ModelConfig:
     gate_init: str = "constant"
     """Initial biases of input and forget gates: constant, chrono (memory as long as the sequences), uniform."""
     initializer: str = "standard"
-    """Scheme of the initial weights: standard, odyssey, hs97, pytorch."""
+    """Scheme of the initial weights: standard, odyssey, hs97, pytorch, irnn."""
     backend: str = "auto"
     """Loop over time: auto, scan (plain reference), fused (own gradient)."""
     remat_chunk: int | None = None

@@ -126,3 +126,12 @@ def test_the_forget_bias_can_differ_between_trials_of_one_program():
     params = jax.vmap(lambda key, bias: lj.init_params(key, "V", 3, 4, forget_bias=bias))(keys, biases)
     np.testing.assert_array_equal(lj.gate_view("V", params)["b_f"], np.repeat(biases[:, None], 4, axis=1))
     assert float(lj.gate_view("V", lj.init_params(keys[0], "V", 3, 4, forget_bias=np.float32(3)))["b_f"][0]) == 3
+
+
+def test_the_irnn_starts_from_the_identity_and_keeps_what_it_holds():
+    params = lj.init_params(jax.random.key(0), "RELU", 3, 40, initializers="irnn")
+    np.testing.assert_array_equal(params.R[:, 0], np.eye(40))
+    assert float(params.W.std()) == pytest.approx(0.001, rel=0.2) and not np.any(params.b)
+    held = jnp.linspace(0.0, 2.0, 40)[None]
+    ys, _ = lj.unroll("RELU", params, jnp.zeros((50, 1, 3)), initial_state=lj.State(held, held))
+    np.testing.assert_array_equal(ys[-1], held)

@@ -5,7 +5,7 @@ Imports nothing from the library. Weights are a mapping of names: ``W_z (I, H)``
 cells, everything that belongs to a gate has H/S where the above has H, except ``p``; cell k is in block k % (H/S).
 
 Sources: Greff et al. 2015 (V to FGR); Hochreiter & Schmidhuber 1997 (LSTM1997); Cho et al. 2014, with the reset gate
-on the recurrent product (GRU); Zhou et al. 2016 (MGU).
+on the recurrent product (GRU); Zhou et al. 2016 (MGU); Le et al. 2015 (RELU).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 NINE = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
-NAMES = (*NINE, "LSTM1997", "RNN", "GRU", "MGU")
+NAMES = (*NINE, "LSTM1997", "RNN", "RELU", "GRU", "MGU")
 
 GATES = {name: "ifo" for name in NAMES} | {
     "NIG": "fo",
@@ -25,6 +25,7 @@ GATES = {name: "ifo" for name in NAMES} | {
     "CIFG": "io",
     "LSTM1997": "io",
     "RNN": "",
+    "RELU": "",
     "GRU": "ir",
     "MGU": "i",
 }
@@ -73,7 +74,7 @@ def one_step(name: str, w: Mapping[str, np.ndarray], x: np.ndarray, c: np.ndarra
         z = np.tanh(weighted("z", recurrent=gates["i"]))
     elif name == "LSTM1997":
         z = 4.0 * logistic(weighted("z")) - 2.0
-    elif name in ("NIAF", "RNN"):
+    elif name in ("NIAF", "RNN", "RELU"):
         z = weighted("z")
     else:
         z = np.tanh(weighted("z"))
@@ -84,7 +85,7 @@ def one_step(name: str, w: Mapping[str, np.ndarray], x: np.ndarray, c: np.ndarra
         new_c = z * every_cell(gates["i"]) + c
     elif name in ("CIFG", "GRU", "MGU"):
         new_c = z * gates["i"] + c * (1.0 - gates["i"])
-    elif name == "RNN":
+    elif name in ("RNN", "RELU"):
         new_c = z
     else:
         new_c = z * gates["i"] + c * gates["f"]
@@ -100,6 +101,8 @@ def one_step(name: str, w: Mapping[str, np.ndarray], x: np.ndarray, c: np.ndarra
         new_y = new_c
     elif name in ("NOG", "RNN"):
         new_y = np.tanh(new_c)
+    elif name == "RELU":
+        new_y = np.maximum(new_c, 0.0)
     else:
         new_y = np.tanh(new_c) * gates["o"]
     return new_c, new_y, gates

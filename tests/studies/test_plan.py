@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax.studies.plan import LAWS, Range, Study
-from lstm_jax.train.config import Config, UsageError
+from lstm_jax.studies.plan import LAWS, Range, Study, differences
+from lstm_jax.train.config import Config, ModelConfig, UsageError
 
 RANGES = (
     Range("model.hidden_size", "log_integer", 20, 200),
@@ -108,3 +108,41 @@ def test_what_cannot_be_drawn_is_refused(entry, message):
 def test_a_setting_is_searched_once():
     with pytest.raises(UsageError, match="each searched setting is given once"):
         search(search=(RANGES[3], replace(RANGES[3], high=2.0)))
+
+
+OWN = ModelConfig("NP", hidden_size=7, gate_init="chrono")
+
+
+def own(**changes) -> Study:
+    values = dict(
+        name="s", tasks=(("a", Config()), ("b", Config())), variants=("V", "mine"), seeds=2,
+        models=(("a", "mine", OWN), ("b", "mine", OWN), ("a", "V", ModelConfig(hidden_size=5))),
+    )  # fmt: skip
+    return Study(**{**values, **changes})
+
+
+def test_a_variant_may_have_a_network_of_its_own_and_any_name():
+    models = {(run.task, run.variant): run.config.model for run in own().trials()}
+    assert models == {
+        ("a", "mine"): OWN, ("b", "mine"): OWN, ("a", "V"): ModelConfig(hidden_size=5), ("b", "V"): ModelConfig(),
+    }  # fmt: skip
+    assert Study.from_json(own().to_json()) == own()
+    rated = own(rates=(("a", "mine", 0.5),))
+    assert {run.config.optimizer.learning_rate for run in rated.trials() if run.variant == "mine"} == {0.5, 0.001}
+
+
+def test_a_name_without_a_network_on_some_task_is_unknown_and_models_of_others_are_refused():
+    with pytest.raises(UsageError, match="unknown variant 'mine'"):
+        own(models=own().models[:1])
+    for wrong in (("c", "V", OWN), ("a", "yours", OWN)):
+        with pytest.raises(UsageError, match=f"a model is given for {wrong[0]} {wrong[1]}, not part of it"):
+            own(models=(*own().models, wrong))
+    wrong_key = own().to_json().replace('"gate_init"', '"gate_int"', 1)
+    with pytest.raises(UsageError, match="unknown key 'gate_int'; did you mean 'gate_init'"):
+        Study.from_json(wrong_key)
+
+
+def test_a_network_that_changed_is_told():
+    now = own(models=(("a", "mine", replace(OWN, hidden_size=8)), *own().models[1:]))
+    assert differences(own(), now) == "a, mine.model.hidden_size: 7 became 8"
+    assert "models" not in differences(own(), own(seeds=3))

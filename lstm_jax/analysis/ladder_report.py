@@ -1,0 +1,171 @@
+"""Tables and figure of variants x lengths: pure functions of results.csv."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lstm_jax.analysis.report import MARKS, number
+from lstm_jax.analysis.search_tables import DASH, p_value
+from lstm_jax.studies.collect import find_results, read_rows, write_atomically
+from lstm_jax.studies.grid import SEPARATOR
+from lstm_jax.studies.ladder import Climb, Criterion, Ladder, Rung, ladders
+
+
+def write_ladder_report(folder: Path, out: Path | None = None, reference: str = "V") -> tuple[Path, Path]:
+    """Write ``table.md`` and ``figure.png`` from the results in a folder alone; returns both paths.
+
+    Raises:
+        FileNotFoundError, ValueError: where results are missing or unreadable; ImportError: without matplotlib.
+    """
+    from lstm_jax.analysis.forest import save_figure
+    from lstm_jax.analysis.ladder_figure import ladder_figure
+
+    found = ladders(read_rows(find_results(folder)), reference)
+    out = Path(out) if out is not None else find_results(folder).parent
+    out.mkdir(parents=True, exist_ok=True)
+    table, figure = out / "table.md", out / "figure.png"
+    write_atomically(table, full_table(found).encode())
+    save_figure(ladder_figure(found), figure)
+    return table, figure
+
+
+def readme_section(folder: Path, reference: str = "V") -> str:
+    """What a README shows between its markers: the lengths that every variant solves."""
+    return summary(ladders(read_rows(find_results(folder)), reference), "###")
+
+
+def full_table(found: Sequence[Ladder]) -> str:
+    """The content of ``table.md``: the summary, then every length of every task."""
+    details = [f"## {_title(ladder)}\n\n{_details(ladder)}" for ladder in found]
+    key = "Each length: seeds that solved it of all, [Wilson's 95 % interval of their share], median test score."
+    return "# Results\n\n" + "\n\n".join([summary(found, "##"), *details, key]) + "\n"
+
+
+def summary(found: Sequence[Ladder], level: str) -> str:
+    """Up to which length each variant solves each task, and what other starts do; ``level``: Markdown of headings."""
+    sections = [f"{level} Solved up to\n\n{reach_table(found)}"]
+    if any(_starts(ladder) for ladder in found):
+        sections.append(f"{level} Starts of the gates\n\n{start_table(found)}")
+    return "\n\n".join([*sections, _legend(found)])
+
+
+def reach_table(found: Sequence[Ladder]) -> str:
+    """One row a variant, one column a task: the longest length solved, its interval, marked where it differs."""
+    climbs = [{climb.variant: climb for climb in ladder.climbs} for ladder in found]
+    variants = dict.fromkeys(variant for by_variant in climbs for variant in by_variant if SEPARATOR not in variant)
+    return _reaches(found, variants)
+
+
+def start_table(found: Sequence[Ladder]) -> str:
+    """The same for the variants that were started in several ways, each marked against its usual start."""
+    ladders_ = [ladder for ladder in found if _starts(ladder)]
+    started = [climb for ladder in ladders_ for climb in _starts(ladder)]
+    variants = dict.fromkeys(name for climb in started for name in (climb.base, climb.variant) if name is not None)
+    together = sorted(variants, key=lambda name: list(variants).index(name.partition(SEPARATOR)[0]))
+    return _reaches(ladders_, together)
+
+
+def _starts(ladder: Ladder) -> list[Climb]:
+    return [climb for climb in ladder.climbs if SEPARATOR in climb.variant]
+
+
+def _reaches(found: Sequence[Ladder], variants: Iterable[str]) -> str:
+    climbs = [{climb.variant: climb for climb in ladder.climbs} for ladder in found]
+    rows = [
+        (name, *(_entry(by_variant.get(name), ladder) for by_variant, ladder in zip(climbs, found, strict=True)))
+        for name in variants
+    ]
+    return _markdown(("variant", *(ladder.task for ladder in found)), rows)
+
+
+def _entry(climb: Climb | None, ladder: Ladder) -> str:
+    return DASH if climb is None else f"{reach_text(climb, ladder)} {MARKS[climb.verdict]}".strip()
+
+
+def reach_text(climb: Climb, ladder: Ladder) -> str:
+    """The length solved up to, and its interval where that holds another length."""
+    if ladder.lengths[0] not in climb.rungs:
+        return DASH
+    reach, low, high = (_length(value, ladder) for value in (climb.reach, climb.low, climb.high))
+    return reach if low == high else f"{reach} [{low}, {high}]"
+
+
+def _length(reach: int | None, ladder: Ladder) -> str:
+    if reach is None:
+        return f"< {ladder.lengths[0]}"
+    return f"≥ {reach}" if reach == ladder.lengths[-1] else str(reach)
+
+
+def criterion_text(metric: str, higher_is_better: bool, criterion: Criterion) -> str:
+    """``mse < 0.01``, or a share of chance."""
+    return (
+        f"{metric} {'>' if higher_is_better else '<'} {criterion.bound:g}{' x chance' if criterion.of_chance else ''}"
+    )
+
+
+def _title(ladder: Ladder) -> str:
+    return f"{ladder.task}: {criterion_text(ladder.metric, ladder.higher_is_better, ladder.criterion)}"
+
+
+def _details(ladder: Ladder) -> str:
+    header = ("variant", "cells", "parameters", *(f"T = {length}" for length in ladder.lengths))
+    rows = [_detail(climb, ladder) for climb in ladder.climbs]
+    diverged = [
+        f"{climb.variant} at {length} {rung.diverged}"
+        for climb in ladder.climbs
+        for length, rung in climb.rungs.items()
+        if rung.diverged
+    ]
+    note = f"\n\nStopped by NaN or infinity (they count with their score): {', '.join(diverged)}." if diverged else ""
+    return _markdown((*header, "breaks down at", "solved more", "than", "p (Holm)"), rows) + note
+
+
+def _detail(climb: Climb, ladder: Ladder) -> tuple[str, ...]:
+    first = next(iter(climb.rungs.values()))
+    rungs = [_rung(climb.rungs.get(length)) for length in ladder.lengths]
+    compared = (DASH, DASH, DASH)
+    if climb.excess is not None and climb.base is not None:
+        compared = (
+            f"{climb.excess.successes:+.3g}",
+            climb.base,
+            f"{p_value(climb.p)} {MARKS[climb.verdict]}".strip(),
+        )
+    breaks = DASH if climb.breaks is None else str(climb.breaks)
+    return climb.variant, str(first.hidden_size), f"{first.parameters:,}", *rungs, breaks, *compared
+
+
+def _rung(rung: Rung | None) -> str:
+    if rung is None:
+        return DASH
+    share = rung.share
+    median = number(rung.median) if math.isfinite(rung.median) else "no score"
+    return f"{share.successes}/{share.trials} [{share.low:.2f}, {share.high:.2f}], {median}"
+
+
+def _legend(found: Sequence[Ladder]) -> str:
+    rungs = [rung for ladder in found for climb in ladder.climbs for rung in climb.rungs.values()]
+    seeds, sizes = ({rung.share.trials for rung in rungs}, {rung.parameters for rung in rungs})
+    reference = found[0].reference
+    solved = "; ".join(f"{ladder.task}: {_title(ladder).partition(': ')[2]}" for ladder in found)
+    text = (
+        f"The largest length T of the ladder that at least half of {_range(seeds)} seeds solve, and all shorter ones "
+        "too; <: not even the shortest; ≥: the longest that was tried. In brackets what Wilson's 95 % intervals of "
+        f"the shares leave open. Solved: test score at the step with the best validation score; {solved}. ▼ fewer, "
+        f"▲ more trials solved than {reference} over all lengths (exact test, stratified by length, two-sided, 5 %, "
+        f"Holm-corrected over the variants of a task). Parameters: {_range(sizes)}."
+    )
+    if not any(_starts(ladder) for ladder in found):
+        return text
+    return f"{text} Starts of the gates: ▼ ▲ against the same variant with its usual start, corrected apart."
+
+
+def _range(values: Iterable[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    rule = ("---", *["---:"] * (len(header) - 1))
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
