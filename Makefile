@@ -25,7 +25,7 @@ SPECS := pyproject.toml requirements.lock
 # The development environment serves `make run` too; without it, run's own lighter one is made.
 RUN_READY = $(if $(wildcard $(VENV)/.dev-ready),$(VENV)/.dev-ready,$(VENV)/.run-ready)
 
-.PHONY: help setup run odyssey test test-newest check bench notebooks tables lock clean
+.PHONY: help setup run odyssey battery test test-newest check bench notebooks tables lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -53,6 +53,9 @@ odyssey: $(RUN_READY) ## the random search of 2015; PRESET=smoke|quick|half|full
 	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
 	  $(BIN)/python experiments/02_odyssey/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
+
+battery: $(RUN_READY) ## the experiments of 1997 beside their tables; ARGS="--rows order-6a --budget 2" picks some
+	@$(BIN)/python experiments/04_battery_1997/run.py $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(ARGS)
 
 test: setup ## run the tests; ARGS="tests/cell -x" picks some
 	@cache=$$(mktemp -d); trap 'rm -rf "$$cache"' EXIT; \
@@ -84,6 +87,8 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme README.md experiments/01_gate_ablation/README.md
 	@$(BIN)/python -m lstm_jax report experiments/02_odyssey/results --name odyssey \
 	  --readme README.md experiments/02_odyssey/README.md
+	@$(BIN)/python experiments/04_battery_1997/run.py --report experiments/04_battery_1997/results \
+	  --readme experiments/04_battery_1997/README.md
 	@$(BIN)/python experiments/00_speed/run.py --out experiments/00_speed/results \
 	  --readme README.md experiments/00_speed/README.md
 

@@ -153,8 +153,10 @@ def spread(net: BlockNet, gate: jax.Array) -> jax.Array:
 
 def by_block(net: BlockNet, values: jax.Array) -> jax.Array:
     """Sums ``(..., C, N)`` over the cells of each block ``(..., b, N)``: the adjoint of ``spread``."""
-    shape = (*values.shape[:-2], net.size, net.blocks, values.shape[-1])
-    return values if net.size == 1 else values.reshape(shape).sum(-3)
+    return (
+        sum(values[..., n * net.blocks : (n + 1) * net.blocks, :] for n in range(1, net.size))
+        + (values[..., : net.blocks, :])
+    )
 
 
 def move(net: BlockNet, weights: Weights, rows: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array, Act]:

@@ -16,13 +16,15 @@ class Task(Protocol):
 
     Attributes:
         name: the key in ``TASKS``; ``summary``: one line on it.
-        loss: ``"squared_error"`` or ``"softmax"``.
+        published: the row of a paper to compare with, its source and how it is known; empty where there is none.
+        loss: ``"squared_error"``, ``"softmax"`` or ``"bernoulli"`` (several outputs may be 1).
         metric: the yardstick that tables print: ``"mse"``, ``"accuracy"`` or ``"nll"`` (nats).
         higher_is_better: of that metric.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    published: ClassVar[str]
     loss: ClassVar[str]
     metric: ClassVar[str]
     higher_is_better: ClassVar[bool]
