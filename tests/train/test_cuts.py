@@ -27,7 +27,7 @@ def test_no_other_cuts_waste_fewer_steps(lengths, count, beyond):
     longest = max(lengths) + beyond
     cuts = best_cuts(np.array(lengths), count, longest)
     assert cuts[-1] == longest and len(cuts) <= count and list(cuts) == sorted(set(cuts))
-    others = itertools.combinations(range(1, longest), count - 1)
+    others = itertools.combinations(range(1, longest), min(count, longest) - 1)  # there are not more lengths
     assert steps_run(lengths, cuts) == min(steps_run(lengths, (*other, longest)) for other in others)
 
 
