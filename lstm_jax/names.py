@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -15,6 +15,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     )
     guess = next((k for k in known if match and k.lower() == match[0].lower()), None)
     return (f"did you mean {guess!r}? " if guess else "") + f"known: {', '.join(known)}"
+
+
+def check_names(record: object, choices: Mapping[str, Iterable[str]]) -> None:
+    """Raise ValueError unless each of these fields of a record holds one of its known names."""
+    for field, known in choices.items():
+        value = getattr(record, field)
+        if value not in known:
+            raise ValueError(f"{type(record).__name__}: {field}={value!r} is unknown; {nearest(str(value), known)}")
 
 
 class UsageError(ValueError):

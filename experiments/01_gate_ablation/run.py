@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +21,8 @@ import tyro
 
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.cli.study import conduct
-from lstm_jax.studies.collect import Row
 from lstm_jax.studies.plan import Study
+from lstm_jax.studies.rates import at_rate, best_rates, write_rates
 from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 NINE = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
@@ -86,33 +85,8 @@ def chosen_rates(variants: tuple[str, ...]) -> tuple[tuple[str, str, float], ...
 def rates(preset: str) -> Study:
     """Every variant of the study and the GRU at several learning rates, on seeds that the study does not use."""
     pairs = [(pair, rate) for pair in study(preset).tasks for rate in CANDIDATES]
-    tasks = tuple((f"{name} at {rate}", at_rate(config, rate)) for (name, config), rate in pairs)
+    tasks = tuple(at_rate(name, config, rate, OTHER_SEEDS) for (name, config), rate in pairs)
     return Study(f"learning rates ({preset})", tasks, (*NINE, "RNN", "GRU"), seeds=5)
-
-
-def best_rates(rows: Iterable[Row]) -> list[dict[str, object]]:
-    """For each task and variant the rate with the best mean validation score, beside the scores of all."""
-    scores: dict[tuple[str, str], dict[float, list[float]]] = {}
-    better = {}
-    for row in rows:
-        task, _, rate = row.task.partition(" at ")
-        better[task] = max if row.higher_is_better else min
-        scores.setdefault((task, row.variant), {}).setdefault(float(rate), []).append(row.validation)
-    chosen = []
-    for (task, variant), by_rate in scores.items():
-        means = {rate: sum(values) / len(values) for rate, values in by_rate.items()}
-        best = better[task](means, key=means.__getitem__)
-        shown = {f"validation at {rate}": f"{mean:.6g}" for rate, mean in means.items()}
-        chosen.append({"task": task, "variant": variant, "rate": best, **shown})
-    return chosen
-
-
-def at_rate(config: Config, rate: float) -> Config:
-    return replace(
-        config,
-        optimizer=replace(config.optimizer, learning_rate=rate),
-        train=replace(config.train, seed=OTHER_SEEDS),
-    )
 
 
 @dataclass(frozen=True)
@@ -135,10 +109,7 @@ def main(arguments: list[str]) -> int:
         conduct(study(options.preset), options.out, options.overwrite)
         return 0
     rows = best_rates(conduct(rates(options.preset), options.out / "rates", options.overwrite))
-    with (options.out / "rates.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rates(options.out / "rates.csv", rows)
     print(f"wrote {options.out / 'rates.csv'}; the study reads {CHOSEN.name} beside this script")
     return 0
 

@@ -29,6 +29,7 @@ from lstm_jax.cli.study import MANIFEST, conduct
 from lstm_jax.studies.collect import Row, read_rows, write_rows
 from lstm_jax.studies.grid import INITS, distinct, label, split_label
 from lstm_jax.studies.plan import Study
+from lstm_jax.studies.rates import at_rate, best_rates, write_rates
 from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig, UsageError
 from lstm_jax.train.records import write_atomically, write_json
 
@@ -123,36 +124,18 @@ def chosen_rates(path: Path, labels: list[str], variants: tuple[str, ...]) -> tu
 def rate_study(preset: str, init: str) -> Study:
     """Every cell at several learning rates, on seeds that the study does not use."""
     pairs = [(name, config, rate) for name, config in tasks(preset).items() for rate in CANDIDATES]
-    labelled = tuple((f"{label(name, init)} at {rate}", at_rate(started(c, init), rate)) for name, c, rate in pairs)
+    labelled = tuple(at_rate(label(name, init), started(c, init), rate, OTHER_SEEDS) for name, c, rate in pairs)
     variants = distinct(SCALES[preset].variants, init)
     return Study(f"{NAME} learning rates ({preset}), {init}", labelled, variants, RATE_SEEDS)
 
 
-def at_rate(config: Config, rate: float) -> Config:
-    """The same run at another learning rate, on other seeds."""
-    return replace(
-        config,
-        optimizer=replace(config.optimizer, learning_rate=rate),
-        train=replace(config.train, seed=OTHER_SEEDS),
-    )
-
-
-def best_rates(rows: Iterable[Row]) -> list[dict[str, object]]:
-    """For each cell the rate with the best mean validation score, beside the scores of all."""
-    scores: dict[tuple[str, str], dict[float, list[float]]] = {}
-    better = {}
-    for row in rows:
-        name, _, rate = row.task.rpartition(" at ")
-        better[name] = max if row.higher_is_better else min
-        scores.setdefault((name, row.variant), {}).setdefault(float(rate), []).append(row.validation)
-    chosen = []
-    for (name, variant), by_rate in scores.items():
-        means = {rate: sum(values) / len(values) for rate, values in by_rate.items()}
-        best = better[name](means, key=means.__getitem__)
-        shown = {f"validation at {rate}": f"{mean:.6g}" for rate, mean in means.items()}
-        of_task, init = split_label(name)
-        chosen.append({"task": of_task, "init": init, "variant": variant, "rate": best, **shown})
-    return chosen
+def by_start(chosen: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Chosen rates with task and start in columns of their own."""
+    found = []
+    for row in chosen:
+        task, init = split_label(str(row["task"]))
+        found.append({"task": task, "init": init, **{name: row[name] for name in row if name != "task"}})
+    return found
 
 
 def choose_rates(preset: str, out: Path, overwrite: bool, part: str | None) -> Path:
@@ -160,12 +143,8 @@ def choose_rates(preset: str, out: Path, overwrite: bool, part: str | None) -> P
     folder = out / "rates"
     for init in INITS:
         conduct(rate_study(preset, init), folder / init, overwrite, part)
-    rows = best_rates(gather(folder))
     path = out / CHOSEN.name
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rates(path, by_start(best_rates(gather(folder))))
     return path
 
 

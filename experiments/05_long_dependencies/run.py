@@ -31,6 +31,7 @@ from lstm_jax.studies.budget import matched_size
 from lstm_jax.studies.collect import Row, find_results, read_rows, write_rows
 from lstm_jax.studies.ladder import label
 from lstm_jax.studies.plan import Study
+from lstm_jax.studies.rates import at_rate, best_rates, write_rates
 from lstm_jax.tasks import TASKS
 from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, Option, TrainConfig, UsageError
 from lstm_jax.train.records import write_atomically, write_json
@@ -182,35 +183,9 @@ def rate_study(preset: str, task: str) -> Study:
     scale, names = SCALES[preset], entrants(preset, task)
     lengths = scale.ladders[task].lengths
     config = run_of(preset, task, lengths[(len(lengths) - 1) // 2])
-    runs = {f"{task} at {rate}": at_rate(config, rate) for rate in CANDIDATES}
+    runs = dict(at_rate(task, config, rate, OTHER_SEEDS) for rate in CANDIDATES)
     models = tuple((name, variant, model_of(variant, config, scale.parameters)) for name in runs for variant in names)
     return Study(f"{NAME} learning rates ({preset}), {task}", tuple(runs.items()), names, RATE_SEEDS, models=models)
-
-
-def at_rate(config: Config, rate: float) -> Config:
-    """The same run at another learning rate, on other seeds."""
-    return replace(
-        config,
-        optimizer=replace(config.optimizer, learning_rate=rate),
-        train=replace(config.train, seed=OTHER_SEEDS),
-    )
-
-
-def best_rates(rows: Iterable[Row]) -> list[dict[str, object]]:
-    """For each task and entrant the rate with the best mean validation score, beside the scores of all."""
-    scores: dict[tuple[str, str], dict[float, list[float]]] = {}
-    better = {}
-    for row in rows:
-        task, _, rate = row.task.rpartition(" at ")
-        better[task] = max if row.higher_is_better else min
-        scores.setdefault((task, row.variant), {}).setdefault(float(rate), []).append(row.validation)
-    chosen = []
-    for (task, variant), by_rate in scores.items():
-        means = {rate: sum(values) / len(values) for rate, values in by_rate.items()}
-        best = better[task](means, key=means.__getitem__)
-        shown = {f"validation at {rate}": f"{mean:.6g}" for rate, mean in means.items()}
-        chosen.append({"task": task, "variant": variant, "rate": best, **shown})
-    return chosen
 
 
 def choose_rates(preset: str, tasks: Iterable[str], out: Path, overwrite: bool, part: str | None) -> Path:
@@ -220,10 +195,7 @@ def choose_rates(preset: str, tasks: Iterable[str], out: Path, overwrite: bool, 
         conduct(rate_study(preset, folder.name), folder, overwrite, part)
     rows = best_rates(row for folder in folders for row in read_rows(find_results(folder)))
     path = out / CHOSEN.name
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rates(path, rows)
     return path
 
 

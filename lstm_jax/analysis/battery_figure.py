@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.studies.battery_results import TrialResult
+from lstm_jax.studies.battery_results import TrialResult, by_row, ratios
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 def battery_figure(found: Sequence[TrialResult]) -> Figure:
     """One line a row: every trial, their mean with its 95 % interval, on a scale where the paper's mean is 1."""
     from matplotlib.figure import Figure
-
-    from lstm_jax.analysis.battery_report import by_row, ratios
 
     listed = ratios(found)
     trials = by_row(found)

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import embed
+from lstm_jax.analysis.report import embed, markdown
 from lstm_jax.studies.battery import BATTERY, BatteryRow
-from lstm_jax.studies.battery_results import TrialResult, read_results, write_results
+from lstm_jax.studies.battery_results import TrialResult, by_row, read_results, write_results
 from lstm_jax.studies.statistics import mean_interval, wilson
 from lstm_jax.train.records import write_atomically
 
@@ -44,14 +44,6 @@ def readme_section(folder: Path) -> str:
     return table(read_results(folder))
 
 
-def by_row(found: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
-    """Trials of each row, in the order of the paper."""
-    rows: dict[str, list[TrialResult]] = {}
-    for trial in found:
-        rows.setdefault(trial.row, []).append(trial)
-    return {name: rows[name] for name in BATTERY if name in rows}
-
-
 def table(found: Sequence[TrialResult]) -> str:
     """A table for each experiment, then what was not run, and how to read it."""
     rows, parts = by_row(found), []
@@ -60,7 +52,7 @@ def table(found: Sequence[TrialResult]) -> str:
             _line(BATTERY[name], trials) for name, trials in rows.items() if BATTERY[name].experiment == experiment
         ]
         if lines:
-            parts.append(f"### {experiment}\n\n{_markdown([HEADER, *lines])}")
+            parts.append(f"### {experiment}\n\n{markdown(HEADER, lines, left=3)}")
     missing = [name for name in BATTERY if ":" not in name and name not in rows]
     if missing:
         parts.append(f"Not run: {', '.join(f'`{name}`' for name in missing)}.")
@@ -122,20 +114,3 @@ def _legend(found: Sequence[TrialResult]) -> str:
         "criterion. us a step: processor time of one trial and step, learning included, on one core. Seeds from 0 on "
         f"({'; '.join(machines)})."
     )
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    head, *rows = lines
-    rule = ["---", "---", "---", *["---:"] * (len(head) - 3)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])
-
-
-def ratios(found: Sequence[TrialResult]) -> list[tuple[BatteryRow, float, float, float]]:
-    """For the figure: rows with at least one success, our mean over the paper's, and its interval."""
-    listed = []
-    for name, trials in by_row(found).items():
-        times = [max(trial.met_1, trial.met_2) for trial in trials if trial.ended == "met"]
-        if times:
-            mean, paper = mean_interval(times), BATTERY[name].published.sequences[-1]
-            listed.append((BATTERY[name], mean.mean / paper, mean.low / paper, mean.high / paper))
-    return listed

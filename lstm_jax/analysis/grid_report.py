@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, number
+from lstm_jax.analysis.report import MARKS, markdown, number
 from lstm_jax.analysis.search_tables import DASH, p_value, span
 from lstm_jax.studies.collect import find_results, read_rows, write_atomically
 from lstm_jax.studies.grid import Cell, Grid, grids
@@ -82,7 +82,7 @@ def overview(found: Sequence[Grid]) -> str:
         f"The gap to {reference} under the standard initialisation (before) and under the variant's best one, in "
         f"brackets (after; {reference} has the same)."
     )
-    return _markdown(header, rows, numeric=False) + f"\n\n{text}{f' {key}.' if key else ''}"
+    return markdown(header, rows, left=len(header)) + f"\n\n{text}{f' {key}.' if key else ''}"
 
 
 def _outcome(rescue: Rescue | None, grid: Grid) -> str:
@@ -102,7 +102,7 @@ def _best(rescue: Rescue, grid: Grid) -> str:
 def grid_table(grid: Grid) -> str:
     """Variants x initialisations: mean ± half of the 95 % interval, marked where it differs from the standard one."""
     rows = [(variant, *(_entry(grid.cells.get((variant, init))) for init in grid.inits)) for variant in grid.variants]
-    return _markdown(("variant", *grid.inits), rows)
+    return markdown(("variant", *grid.inits), rows)
 
 
 def _entry(cell: Cell | None) -> str:
@@ -130,7 +130,7 @@ def gaps_table(grid: Grid) -> str:
         )
         for rescue in rescues(grid)
     ]
-    return _markdown(header, rows)
+    return markdown(header, rows)
 
 
 def _gap(gap: Gap) -> str:
@@ -145,7 +145,7 @@ def _details(grid: Grid) -> str:
     rows = [_detail(cell) for cell in grid.cells.values() if cell.source == cell.init]
     diverged = [f"{c.variant} {c.init} {c.diverged}" for c in grid.cells.values() if c.diverged and c.source == c.init]
     note = f"\n\nStopped by NaN or infinity (they count with their score): {', '.join(diverged)}." if diverged else ""
-    return _markdown(DETAILS, rows) + note
+    return markdown(DETAILS, rows) + note
 
 
 def _detail(cell: Cell) -> tuple[str, ...]:
@@ -168,8 +168,3 @@ def _legend(found: Sequence[Grid], reference: str) -> str:
         "two-sided, 5 %, Holm over the variants of a task). Best: by mean validation score. Change: the second gap "
         "minus the first."
     )
-
-
-def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: bool = True) -> str:
-    rule = ("---", *["---:" if numeric else "---"] * (len(header) - 1))
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))

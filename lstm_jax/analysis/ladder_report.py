@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, number
+from lstm_jax.analysis.report import MARKS, markdown, number
 from lstm_jax.analysis.search_tables import DASH, p_value
 from lstm_jax.studies.collect import find_results, read_rows, write_atomically
 from lstm_jax.studies.grid import SEPARATOR
@@ -77,7 +77,7 @@ def _reaches(found: Sequence[Ladder], variants: Iterable[str]) -> str:
         (name, *(_entry(by_variant.get(name), ladder) for by_variant, ladder in zip(climbs, found, strict=True)))
         for name in variants
     ]
-    return _markdown(("variant", *(ladder.task for ladder in found)), rows)
+    return markdown(("variant", *(ladder.task for ladder in found)), rows)
 
 
 def _entry(climb: Climb | None, ladder: Ladder) -> str:
@@ -119,7 +119,7 @@ def _details(ladder: Ladder) -> str:
         if rung.diverged
     ]
     note = f"\n\nStopped by NaN or infinity (they count with their score): {', '.join(diverged)}." if diverged else ""
-    return _markdown((*header, "breaks down at", "solved more", "than", "p (Holm)"), rows) + note
+    return markdown((*header, "breaks down at", "solved more", "than", "p (Holm)"), rows) + note
 
 
 def _detail(climb: Climb, ladder: Ladder) -> tuple[str, ...]:
@@ -164,8 +164,3 @@ def _legend(found: Sequence[Ladder]) -> str:
 def _range(values: Iterable[int]) -> str:
     low, high = min(values), max(values)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    rule = ("---", *["---:"] * (len(header) - 1))
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lstm_jax.studies.collect import find_results, read_rows, write_atomically
@@ -164,3 +164,9 @@ def embed(text: str, name: str, section: str) -> str:
     if len(pattern.findall(text)) != 1 or text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"the text must hold the markers {begin} and {end} once each, in this order")
     return pattern.sub(lambda _: f"{begin}\n{section}\n{end}", text)
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table; all columns but the first ``left`` are numbers, aligned to the right."""
+    rule = [*["---"] * left, *["---:"] * (len(header) - left)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cell.step import SQUASH
-from lstm_jax.names import nearest
+from lstm_jax.names import check_names, nearest
 
 CHOICES = {
     "feedback": ("units", "cells", "none"),
@@ -81,9 +81,7 @@ class BlockNet:
 
     def __post_init__(self) -> None:
         """Refuse unknown names."""
-        for field, known in CHOICES.items():
-            if getattr(self, field) not in known:
-                raise ValueError(f"BlockNet: {field}={getattr(self, field)!r} is unknown; {nearest(field, known)}")
+        check_names(self, CHOICES)
         for field, known in {"gates": ("i", "f", "o"), "biases": ("cells", "gates", "outputs")}.items():
             if wrong := [name for name in getattr(self, field) if name not in known]:
                 raise ValueError(f"BlockNet: {field} holds {wrong[0]!r}; {nearest(wrong[0], known)}")

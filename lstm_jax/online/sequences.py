@@ -22,6 +22,10 @@ RULES = {"slope": SLOPE, "plain": {"logistic": jnp.ones_like, "identity": jnp.on
 """The error signal of an output unit: times the slope of its squashing (as printed), or without (cross-entropy)."""
 
 
+PATHS = ("truncated", "full")
+"""How far errors travel: not beyond a memory block (1997), or through every connection."""
+
+
 class Sequence(NamedTuple):
     """One sequence a trial.
 

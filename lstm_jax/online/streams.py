@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lstm_jax.names import check_names, nearest
 from lstm_jax.online import sources, steps
 from lstm_jax.online.net import BlockNet, Weights
 from lstm_jax.online.sequences import RULES
-from lstm_jax.online.trials import WEIGHTS, keys_of
+from lstm_jax.online.trials import initial_weights
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,12 @@ class StreamProtocol:
     gate_biases: tuple[tuple[str, tuple[float, ...]], ...] = ()
     rule: str = "slope"
 
+    def __post_init__(self) -> None:
+        """Refuse an unknown rule, and a task without a source."""
+        check_names(self, {"rule": RULES})
+        if self.task.name not in sources.SOURCES:
+            raise ValueError(f"no stream of task {self.task.name!r}; {nearest(self.task.name, sources.SOURCES)}")
+
 
 class StreamTrials(NamedTuple):
     """N trials on their way; every array ends in N, so some can be picked, with their seeds, and go on alone.
@@ -103,9 +110,7 @@ class Work(NamedTuple):
 
 def begin(protocol: StreamProtocol, seeds: jax.Array) -> StreamTrials:
     """Initial weights of the trials with these seeds ``(N,)``, nothing read."""
-    net, trials = protocol.net, len(seeds)
-    draw = partial(net.draw, scale=protocol.scale, gate_biases=dict(protocol.gate_biases))
-    weights = jax.vmap(draw, out_axes=-1)(keys_of(seeds, WEIGHTS))
+    trials, weights = len(seeds), initial_weights(protocol, seeds)
     velocity = jax.tree.map(jnp.zeros_like, weights) if protocol.momentum else None
     remembered, _ = sources.SOURCES[protocol.task.name]
 
@@ -116,7 +121,7 @@ def begin(protocol: StreamProtocol, seeds: jax.Array) -> StreamTrials:
         weights=weights,
         velocity=velocity,
         rate=jnp.full(trials, protocol.rate),
-        past=steps.blank(net, trials),
+        past=steps.blank(protocol.net, trials),
         source=tuple(nothing() for _ in range(remembered)),
         t=nothing(),
         units=nothing(),

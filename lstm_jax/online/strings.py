@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lstm_jax.names import check_names
 from lstm_jax.online import steps
 from lstm_jax.online.material import AT_ONCE, Strings, fresh
 from lstm_jax.online.net import BlockNet, Weights, outputs
 from lstm_jax.online.sequences import RULES, input_rows, run
-from lstm_jax.online.trials import JUDGED, TRAINING, WEIGHTS, keys_of
+from lstm_jax.online.trials import JUDGED, TRAINING, initial_weights, keys_of
 from lstm_jax.tasks.reber import legal
 
 
@@ -51,6 +52,11 @@ class StringProtocol:
     rule: str = "slope"
     trials_a_set: int = 10
 
+    def __post_init__(self) -> None:
+        """Refuse unknown names."""
+        choices = {"material": ("sets", "all", "fresh"), "success": ("order", "close", "close_at_end")}
+        check_names(self, {**choices, "update": ("step", "sequence"), "rule": RULES})
+
 
 class StringTrials(NamedTuple):
     """N trials on their way.
@@ -73,8 +79,7 @@ class StringTrials(NamedTuple):
 
 def begin(protocol: StringProtocol, seeds: jax.Array) -> StringTrials:
     """Initial weights of the trials with these seeds ``(N,)``; cells that are to grow send nothing yet."""
-    draw = partial(protocol.net.draw, scale=protocol.scale, gate_biases=dict(protocol.gate_biases))
-    weights = jax.vmap(draw, out_axes=-1)(keys_of(seeds, WEIGHTS))
+    weights = initial_weights(protocol, seeds)
     cells, trials = protocol.net.cells, len(seeds)
     from_cells = jnp.array(weights.out[:cells])
     if protocol.grows:

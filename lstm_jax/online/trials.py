@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lstm_jax.names import check_names
 from lstm_jax.online.net import BlockNet, Weights
-from lstm_jax.online.sequences import Sequence, add, answer, gradient
+from lstm_jax.online.sequences import PATHS, RULES, Sequence, add, answer, gradient
 
 WEIGHTS, TRAINING, JUDGED, TESTED = range(4)
 """Purposes of randomness: each has its own stream of keys within a trial."""
@@ -57,6 +58,14 @@ class Protocol:
     path: str = "truncated"
     rule: str = "slope"
 
+    def __post_init__(self) -> None:
+        """Refuse unknown names."""
+        check_names(self, {"judged": ("recent", "test"), "path": PATHS, "rule": RULES})
+
+    def answer(self, weights: Weights, sequence: Sequence) -> jax.Array:
+        """The output units ``(O, N)`` after the last step."""
+        return answer(self.net, weights, sequence)
+
 
 class Trials(NamedTuple):
     """N trials on their way; G goals.
@@ -87,14 +96,18 @@ class Score(NamedTuple):
 
 def begin(protocol: Protocol, seeds: jax.Array) -> Trials:
     """Initial weights of the trials with these seeds ``(N,)``, nothing seen."""
-    keys = keys_of(seeds, WEIGHTS)
-    draw = partial(protocol.net.draw, scale=protocol.scale, gate_biases=dict(protocol.gate_biases))
-    weights = jax.vmap(draw, out_axes=-1)(keys)
+    weights = initial_weights(protocol, seeds)
     goals, trials = len(protocol.goals), len(seeds)
     reached = jax.tree.map(lambda w: jnp.stack([w] * goals), weights)
     window = protocol.window if protocol.judged == "recent" else 0
     worst, mean = (jnp.full((window, trials), jnp.inf) for _ in range(2))
     return Trials(weights, reached, jnp.zeros((goals, trials), jnp.int32), worst, mean, jnp.int32(0))
+
+
+def initial_weights(protocol: Any, seeds: jax.Array) -> Weights:
+    """What the trials with these seeds ``(N,)`` start from; of the protocol its net, ``scale`` and ``gate_biases``."""
+    draw = partial(protocol.net.draw, scale=protocol.scale, gate_biases=dict(protocol.gate_biases))
+    return jax.vmap(draw, out_axes=-1)(keys_of(seeds, WEIGHTS))
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -136,8 +149,8 @@ def advance(protocol: Protocol, trials: Trials, seeds: jax.Array, until: jax.Arr
 
 
 @partial(jax.jit, static_argnums=(0, 3))
-def examine(protocol: Protocol, weights: Weights, seeds: jax.Array, sequences: int = 2560) -> Score:
-    """Fresh test sequences for each trial, the same whatever was trained."""
+def examine(protocol: Any, weights: Any, seeds: jax.Array, sequences: int = 2560) -> Score:
+    """Fresh test sequences for each trial, the same whatever was trained, or found without training."""
     keys = keys_of(seeds, TESTED)
     worst, mean, squared = _errors(protocol, weights, keys, sequences)
     wrong = jnp.sum(worst >= protocol.tolerance, axis=0)
@@ -190,14 +203,14 @@ def _judge(protocol: Protocol, trials: Trials, worst: jax.Array, mean: jax.Array
     return trials._replace(met=jnp.stack(met), reached=kept)
 
 
-def _errors(protocol: Protocol, weights: Weights, keys: jax.Array, sequences: int) -> tuple[jax.Array, ...]:
+def _errors(protocol: Any, weights: Any, keys: jax.Array, sequences: int) -> tuple[jax.Array, ...]:
     """Largest, mean and mean squared error over the outputs ``(sequences, N)`` of fresh sequences."""
     at_once = math.gcd(sequences, 256)
 
     def some(numbers: jax.Array) -> tuple[jax.Array, ...]:
         def one(number: jax.Array) -> tuple[jax.Array, ...]:
             sequence, clean = draw(protocol.task, jax.vmap(jax.random.fold_in, (0, None))(keys, number))
-            errors = jnp.abs(clean - answer(protocol.net, weights, sequence))
+            errors = jnp.abs(clean - protocol.answer(weights, sequence))
             return jnp.max(errors, axis=0), jnp.mean(errors, axis=0), jnp.mean(errors**2, axis=0)
 
         return jax.vmap(one)(numbers)

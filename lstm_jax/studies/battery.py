@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lstm_jax.names import Registry
+from lstm_jax.online.guessing import GuessProtocol, UnitNet
 from lstm_jax.online.net import BlockNet
 from lstm_jax.online.strings import StringProtocol
 from lstm_jax.online.trials import Goal, Protocol
@@ -159,7 +160,14 @@ def _two_sequence() -> list[BatteryRow]:
             f"two-{letter}-{steps}-{relevant}", f"{letter} two-sequence problem, {titles[letter]}",
             f"T = {steps}, N = {relevant}", protocol, Published(102, 10, means, wrong=(wrong,)),
         )  # fmt: skip
-        rows += [row, _chosen(row, "full-gradient", path="full")]
+        guess = GuessProtocol(task, UnitNet(1, 1), tolerance, goals[-1])
+        found = replace(row.published, sequences=means[-1:])
+        rows += [
+            row,
+            _chosen(row, "full-gradient", path="full"),
+            _chosen(row, "looked-at-rarely", every=1000),
+            replace(row, name=f"{row.name}:random-guessing", protocol=guess, published=found),
+        ]
     return rows
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, get_type_hints
 
-from lstm_jax.studies.battery import BATTERY
+from lstm_jax.studies.battery import BATTERY, BatteryRow
+from lstm_jax.studies.statistics import mean_interval
 from lstm_jax.train.records import write_atomically
 
 
@@ -76,3 +77,22 @@ def read_results(folder: Path) -> list[TrialResult]:
             found.append(TrialResult(**{name: kinds[name](record[name]) for name in TrialResult._fields}))
     place = {name: n for n, name in enumerate(BATTERY)}
     return sorted(found, key=lambda trial: (place[trial.row], trial.seed))
+
+
+def by_row(found: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
+    """Trials of each row, in the order of the paper."""
+    rows: dict[str, list[TrialResult]] = {}
+    for trial in found:
+        rows.setdefault(trial.row, []).append(trial)
+    return {name: rows[name] for name in BATTERY if name in rows}
+
+
+def ratios(found: Sequence[TrialResult]) -> list[tuple[BatteryRow, float, float, float]]:
+    """For the figure: rows with at least one success, our mean over the paper's, and its interval."""
+    listed = []
+    for name, trials in by_row(found).items():
+        times = [max(trial.met_1, trial.met_2) for trial in trials if trial.ended == "met"]
+        if times:
+            mean, paper = mean_interval(times), BATTERY[name].published.sequences[-1]
+            listed.append((BATTERY[name], mean.mean / paper, mean.low / paper, mean.high / paper))
+    return listed

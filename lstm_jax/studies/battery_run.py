@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.online import strings, trials
+from lstm_jax.online import guessing, strings, trials
+from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.online.material import material
 from lstm_jax.online.strings import StringProtocol
 from lstm_jax.studies.battery import BATTERY, BatteryRow
@@ -97,9 +99,10 @@ def _functions(row: BatteryRow, seeds: np.ndarray) -> tuple[Callable[[], Any], C
             lambda: strings.begin(protocol, numbers),
             lambda state, until: strings.advance(protocol, state, numbers, train, judged, jnp.int32(until)),
         )
+    way: Any = guessing if isinstance(protocol, GuessProtocol) else trials
     return (
-        lambda: trials.begin(protocol, numbers),
-        lambda state, until: trials.advance(protocol, state, numbers, jnp.int32(until)),
+        lambda: way.begin(protocol, numbers),
+        lambda state, until: way.advance(protocol, state, numbers, jnp.int32(until)),
     )
 
 
@@ -116,15 +119,17 @@ def _load(path: Path, row: BatteryRow, count: int, fresh: Course) -> Course:
         return fresh
     with np.load(path) as saved:
         if str(saved["what"]) != _what(row, count):
-            return fresh  # another protocol or number of trials: begun anew
+            return fresh  # another protocol, number of trials or version of the code: begun anew
         structure = jax.tree.structure(fresh)
         leaves = [saved[f"leaf_{n}"] for n in range(structure.num_leaves)]
     loaded = jax.tree.unflatten(structure, leaves)
     return Course(jax.tree.map(jnp.asarray, loaded.state), int(loaded.steps), float(loaded.seconds))
 
 
+@cache
 def _what(row: BatteryRow, count: int) -> str:
-    return f"{row.protocol!r} {count} of {LANES} {describe_code()['lstm_jax']}"
+    """What a saved state must agree with: other code may mean other numbers, and a result names one commit."""
+    return f"{row.protocol!r} {count} of {LANES} {describe_code()}"
 
 
 def _results(row: BatteryRow, seeds: np.ndarray, count: int, course: Course) -> list[TrialResult]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_choice, check_integer
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import answer_at, at, draw_lengths, valid
 
 VALUE, MARK = 0, 1  # the two input channels
@@ -41,7 +42,7 @@ def _answers(batch: Batch, answers: jax.Array) -> jax.Array:
 
 
 @dataclass(frozen=True)
-class Adding:
+class Adding(Task):
     """The adding problem as it is used today: say the sum of the two marked numbers at the last step.
 
     Inputs ``(T, B, 2)``: a value uniform on [0, 1], and a mark that is 1 at one step of the first half and one step of
@@ -63,11 +64,9 @@ class Adding:
     published: ClassVar[str] = "T = 600: LSTM 0.164, GRU 5.3e-5 (Bai, Kolter & Koltun 2018, verified)"
     loss: ClassVar[str] = "squared_error"
     metric: ClassVar[str] = "mse"
-    higher_is_better: ClassVar[bool] = False
     input_size: ClassVar[int] = 2
     output_size: ClassVar[int] = 1
     chances: ClassVar[Mapping[str, float]] = MappingProxyType({"mse": 1 / 6})
-    chance: ClassVar[float] = 1 / 6
 
     def __post_init__(self) -> None:
         check_integer(self.name, "length", self.length, 2)
@@ -102,7 +101,7 @@ class Adding:
 
 
 @dataclass(frozen=True)
-class _TwoEarlyMarks:
+class _TwoEarlyMarks(Task):
     """What experiments 4 and 5 of 1997 share: lengths, values and marks, and the first pair, which is special.
 
     ``low``: values are uniform on low..1. ``neutral``: the value that counts when the first pair is picked.
@@ -117,7 +116,6 @@ class _TwoEarlyMarks:
     first_pairs: ClassVar[tuple[str, str]]
     loss: ClassVar[str] = "squared_error"
     metric: ClassVar[str] = "mse"
-    higher_is_better: ClassVar[bool] = False
     input_size: ClassVar[int] = 2
     output_size: ClassVar[int] = 1
 
@@ -193,11 +191,6 @@ class Adding1997(_TwoEarlyMarks):
         """MSE of the constant 0.5: 0.0392 at T = 100, the zeroed first pair counted."""
         return {"mse": (2 - self.first_pair_probability) / 48}
 
-    @property
-    def chance(self) -> float:
-        """MSE of the constant 0.5."""
-        return self.chances[self.metric]
-
     def sample(self, key: jax.Array, batch_size: int) -> Batch:
         """Draw a ``Batch`` with inputs ``(T + T/10, B, 2)`` and targets ``(T + T/10, B, 1)``, pure in the key."""
 
@@ -243,11 +236,6 @@ class Multiplication(_TwoEarlyMarks):
         alone = self.first_pair_probability  # then the product is the other value
         mean, square = alone / 2 + (1 - alone) / 4, alone / 3 + (1 - alone) / 9
         return {"mse": square - mean**2}
-
-    @property
-    def chance(self) -> float:
-        """MSE of the mean product."""
-        return self.chances[self.metric]
 
     def sample(self, key: jax.Array, batch_size: int) -> Batch:
         """Draw a ``Batch`` with inputs ``(T + T/10, B, 2)`` and targets ``(T + T/10, B, 1)``, pure in the key."""

@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.tasks.options import check_batch_size, check_integer
+from lstm_jax.tasks.options import check_batch_size, check_flag, check_integer
 from lstm_jax.tasks.symbols import read, show
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import answer_at, at, draw_lengths, step_numbers, valid
-from lstm_jax.tasks.warp import check_flag
 
 MODULUS = 5  # of the cycle and of the arithmetic
 PLUS, MINUS, TIMES = MODULUS, MODULUS + 1, MODULUS + 2
@@ -37,7 +37,7 @@ def guessing(weights: np.ndarray) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Asked(Task):
     """What the four tasks share: a string, a question mark, one answer at the last step."""
 
     length: int = 40
@@ -48,7 +48,6 @@ class _Asked:
     output_size: ClassVar[int]
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_integer(self.name, "shortest", self.shortest, 1)
@@ -73,11 +72,6 @@ class _Asked:
     def chances(self) -> Mapping[str, float]:
         """The best guess from the number of symbols read: accuracy, and cross-entropy in nats."""
         return guessing(self._shares())
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of the best guess."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

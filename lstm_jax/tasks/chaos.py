@@ -13,6 +13,7 @@ import numpy as np
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_choice, check_integer
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import step_numbers
 
 BETA, GAMMA = 0.2, 0.1
@@ -66,7 +67,7 @@ def _forecast(seen: jax.Array, asked: jax.Array, horizon: int, washout: int) -> 
 
 
 @dataclass(frozen=True)
-class MackeyGlass:
+class MackeyGlass(Task):
     """Forecast the Mackey-Glass series: dx/dt = 0.2 x(t - tau) / (1 + x(t - tau)^10) - 0.1 x(t).
 
     Inputs ``(T, B, 1)``: x at each unit of time, less its mean, over its standard deviation; T = washout + length.
@@ -93,12 +94,10 @@ class MackeyGlass:
     published: ClassVar[str] = ""
     loss: ClassVar[str] = "squared_error"
     metric: ClassVar[str] = "mse"
-    higher_is_better: ClassVar[bool] = False
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 1
     chances: ClassVar[Mapping[str, float]] = MappingProxyType({"mse": 1.0})
     """Of the mean, which ignores even the present value. Exact within 1 %, as the measured deviation is."""
-    chance: ClassVar[float] = 1.0
     solved: ClassVar[float] = 1e-5
     """Mean squared error that ``solve`` reaches at most, up to a horizon of 84: it sees the past once in a unit."""
 
@@ -181,7 +180,7 @@ def _scaled(states: jax.Array) -> jax.Array:
 
 
 @dataclass(frozen=True)
-class Lorenz:
+class Lorenz(Task):
     """Forecast the Lorenz system, sigma = 10, rho = 28, beta = 8/3, from one coordinate or from all three.
 
     Inputs ``(T, B, 1)`` x, or ``(T, B, 3)`` x, y, z, every 0.05 units of time, less the mean, over the standard
@@ -208,11 +207,9 @@ class Lorenz:
     published: ClassVar[str] = ""
     loss: ClassVar[str] = "squared_error"
     metric: ClassVar[str] = "mse"
-    higher_is_better: ClassVar[bool] = False
     output_size: ClassVar[int] = 3
     chances: ClassVar[Mapping[str, float]] = MappingProxyType({"mse": 1.0})
     """Of the mean, which ignores even the present value. Exact within 1 %, as the measured deviations are."""
-    chance: ClassVar[float] = 1.0
     solved: ClassVar[float] = 1e-4
     """Mean squared error that ``solve`` reaches at most at a horizon of 10 after a washout of 150."""
 

@@ -14,37 +14,22 @@ import numpy as np
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
 from lstm_jax.tasks.symbols import show
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import at, draw_lengths, step_numbers, valid
 
 BLANK = 0  # symbols are 1..N, and N + 1 asks for the answer
 
 
 @dataclass(frozen=True)
-class Copy:
-    """The copy task: remember M symbols over T blank steps, then say them in order.
-
-    Inputs ``(T + 2 M, B, N + 2)`` one-hot: M random symbols, T - 1 blanks, one delimiter, M blanks. Targets
-    ``(T + 2 M, B)`` int32: class 0 (blank) for T + M steps, then the M symbols as classes 1..N. Every step counts.
-
-    Attributes:
-        length: T, the wait, at least 1.
-        remember: M, symbols to remember.
-        symbols: N, size of the alphabet.
-
-    Sources: Hochreiter & Schmidhuber 1997 in spirit; the form of Arjovsky, Shah & Bengio, "Unitary Evolution Recurrent
-    Neural Networks", 2016: N = 8, M = 10, baseline 10 ln 8 / (T + 20).
-    """
+class _Repeat(Task):
+    """What both copy tasks share: M of N symbols, a wait of at most T steps, a delimiter, the symbols again."""
 
     length: int = 100
     remember: int = 10
     symbols: int = 8
 
-    name: ClassVar[str] = "copy"
-    summary: ClassVar[str] = "repeat 10 symbols after a wait"
-    published: ClassVar[str] = "T = 1000: LSTM 0.0204, TCN 3.5e-5 nats (Bai, Kolter & Koltun 2018, verified)"
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "nll"
-    higher_is_better: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_integer(self.name, "length", self.length, 1)
@@ -66,16 +51,32 @@ class Copy:
         """T + 2 M."""
         return self.length + 2 * self.remember
 
+
+@dataclass(frozen=True)
+class Copy(_Repeat):
+    """The copy task: remember M symbols over T blank steps, then say them in order.
+
+    Inputs ``(T + 2 M, B, N + 2)`` one-hot: M random symbols, T - 1 blanks, one delimiter, M blanks. Targets
+    ``(T + 2 M, B)`` int32: class 0 (blank) for T + M steps, then the M symbols as classes 1..N. Every step counts.
+
+    Attributes:
+        length: T, the wait, at least 1.
+        remember: M, symbols to remember.
+        symbols: N, size of the alphabet.
+
+    Sources: Hochreiter & Schmidhuber 1997 in spirit; the form of Arjovsky, Shah & Bengio, "Unitary Evolution Recurrent
+    Neural Networks", 2016: N = 8, M = 10, baseline 10 ln 8 / (T + 20).
+    """
+
+    name: ClassVar[str] = "copy"
+    summary: ClassVar[str] = "repeat 10 symbols after a wait"
+    published: ClassVar[str] = "T = 1000: LSTM 0.0204, TCN 3.5e-5 nats (Bai, Kolter & Koltun 2018, verified)"
+
     @property
     def chances(self) -> Mapping[str, float]:
         """Blank until the delimiter, then guess: cross-entropy M ln N / (T + 2 M) nats, and the accuracy."""
         guessed = self.remember / self.max_length
         return {"nll": guessed * math.log(self.symbols), "accuracy": 1 - guessed + guessed / self.symbols}
-
-    @property
-    def chance(self) -> float:
-        """Cross-entropy of the memoryless baseline, in nats per step."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:
@@ -101,7 +102,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class VariableCopy:
+class VariableCopy(_Repeat):
     """The copy task with a wait that no one knows beforehand: only the delimiter tells when to answer.
 
     Each sequence has a wait W uniform on 1..T, so lengths vary: L = W + 2 M. Inputs ``(T + 2 M, B, N + 2)`` one-hot: M
@@ -116,36 +117,9 @@ class VariableCopy:
     Source: Tallec & Ollivier, "Can recurrent neural networks warp time?", 2018, who vary the wait of the copy task.
     """
 
-    length: int = 100
-    remember: int = 10
-    symbols: int = 8
-
     name: ClassVar[str] = "variable_copy"
     summary: ClassVar[str] = "repeat 10 symbols after a wait of unknown length"
     published: ClassVar[str] = "LSTM with chrono initialisation below the baseline (Tallec & Ollivier 2018, recalled)"
-    loss: ClassVar[str] = "softmax"
-    metric: ClassVar[str] = "nll"
-    higher_is_better: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_integer(self.name, "length", self.length, 1)
-        check_integer(self.name, "remember", self.remember, 1)
-        check_integer(self.name, "symbols", self.symbols, 2)
-
-    @property
-    def input_size(self) -> int:
-        """Blank, N symbols, delimiter."""
-        return self.symbols + 2
-
-    @property
-    def output_size(self) -> int:
-        """Blank and N symbols."""
-        return self.symbols + 1
-
-    @property
-    def max_length(self) -> int:
-        """T + 2 M."""
-        return self.length + 2 * self.remember
 
     @property
     def chances(self) -> Mapping[str, float]:
@@ -167,11 +141,6 @@ class VariableCopy:
             "nll": float(np.sum(waiting * wait_cost + asked * answer_cost)) / steps,
             "accuracy": float(right) / steps,
         }
-
-    @property
-    def chance(self) -> float:
-        """Cross-entropy of the memoryless baseline, in nats per step."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

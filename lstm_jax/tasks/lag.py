@@ -15,6 +15,7 @@ import numpy as np
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
 from lstm_jax.tasks.symbols import read, show
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import answer_at, at, valid
 
 GO_ON = 0.9
@@ -22,7 +23,7 @@ GO_ON = 0.9
 
 
 @dataclass(frozen=True)
-class _FirstSymbolReturns:
+class _FirstSymbolReturns(Task):
     """What 2a and 2b share: x or y, then p - 1 symbols, then the first again; the next symbol is asked for.
 
     Symbols are numbered a_1 to a_(p-1) = 0 to p - 2, x = p - 1, y = p.
@@ -31,7 +32,6 @@ class _FirstSymbolReturns:
     length: int = 100
 
     name: ClassVar[str] = "lag_2"
-    higher_is_better: ClassVar[bool]
     loss: ClassVar[str] = "softmax"
 
     def __post_init__(self) -> None:
@@ -85,17 +85,11 @@ class Lag2a(_FirstSymbolReturns):
         "p = 100: 100 % of 18 trials after 5,040 sequences (Hochreiter & Schmidhuber 1997, verified)"
     )
     metric: ClassVar[str] = "nll"
-    higher_is_better: ClassVar[bool] = False
 
     @property
     def chances(self) -> Mapping[str, float]:
         """Only the last of p steps is guessed: ln 2 / p nats a step, and the accuracy."""
         return {"nll": math.log(2) / self.length, "accuracy": 1 - 0.5 / self.length}
-
-    @property
-    def chance(self) -> float:
-        """Cross-entropy of guessing the last symbol, in nats per step."""
-        return self.chances[self.metric]
 
     def symbols(self, key: jax.Array, batch_size: int) -> Batch:
         """The sequences of ``sample`` in whole numbers: inputs and targets ``(p, B)`` int32."""
@@ -134,9 +128,7 @@ class Lag2b(_FirstSymbolReturns):
         "p = 100: 100 % of 18 trials after 5,680 sequences (Hochreiter & Schmidhuber 1997, verified)"
     )
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
     chances: ClassVar[Mapping[str, float]] = MappingProxyType({"accuracy": 0.5, "nll": math.log(2)})
-    chance: ClassVar[float] = 0.5
 
     def symbols(self, key: jax.Array, batch_size: int) -> Batch:
         """The sequences of ``sample`` in whole numbers; targets ``(p, B)`` are the next symbol, at every step."""
@@ -157,7 +149,7 @@ class Lag2b(_FirstSymbolReturns):
 
 
 @dataclass(frozen=True)
-class Lag2c:
+class Lag2c(Task):
     """Experiment 2c of 1997: x or y early, at least q distractors, a stop symbol: which one was it?
 
     Sequences are b, x or y, q + k distractors uniform over a_1 to a_p, e. Inputs ``(T, B, p + 4)`` one-hot in the
@@ -183,10 +175,8 @@ class Lag2c:
     )
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
     output_size: ClassVar[int] = 2
     chances: ClassVar[Mapping[str, float]] = MappingProxyType({"accuracy": 0.5, "nll": math.log(2)})
-    chance: ClassVar[float] = 0.5
 
     def __post_init__(self) -> None:
         check_integer(self.name, "length", self.length, 1)

@@ -13,11 +13,12 @@ import numpy as np
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
 from lstm_jax.tasks.symbols import guessing_cost, read, show
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import draw_lengths, step_numbers, valid
 
 
 @dataclass(frozen=True)
-class _Language:
+class _Language(Task):
     """What the languages share: a string is S, then ``blocks`` of equal letters, then T.
 
     ``copies[k]`` is the last block before k of the same length, which k must repeat; k itself if its length is free,
@@ -33,7 +34,6 @@ class _Language:
     copies: ClassVar[tuple[int, ...]]
     loss: ClassVar[str] = "bernoulli"
     metric: ClassVar[str] = "nll"
-    higher_is_better: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_integer(self.name, "shortest", self.shortest, 1)
@@ -69,11 +69,6 @@ class _Language:
         mean = (self.shortest + self.length) / 2
         guessed = mean * sum(copied != block for block, copied in enumerate(self.copies))
         return {"nll": float(guessed * 2 * guessing_cost(np.array(1 / mean)) / (1 + mean * len(self.blocks)))}
-
-    @property
-    def chance(self) -> float:
-        """Cross-entropy of the memoryless predictor."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

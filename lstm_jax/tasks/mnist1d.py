@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.tasks.options import check_batch_size, check_integer
+from lstm_jax.tasks.options import check_batch_size, check_flag, check_integer
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import answer_at, at
-from lstm_jax.tasks.warp import check_flag
 
 CLASSES, POINTS = 10, 12
 PADDING = (36, 60)  # points of nothing after a template, fewest and most
@@ -79,7 +79,7 @@ def _slope(steps: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Mnist1D:
+class Mnist1D(Task):
     """MNIST-1D: tell which of ten curves a noisy sequence holds.
 
     A template of 12 points is padded, stretched, rolled, scaled, laid into smooth noise that fills the padding,
@@ -105,11 +105,9 @@ class Mnist1D:
     published: ClassVar[str] = "GRU 91 %, CNN 94 %; shuffled GRU 57 % (repository README, verified)"
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = CLASSES
     chances: ClassVar[Mapping[str, float]] = MappingProxyType({"accuracy": 1 / CLASSES, "nll": math.log(CLASSES)})
-    chance: ClassVar[float] = 1 / CLASSES
     solved: ClassVar[float] = 0.92
     """Accuracy that ``solve`` reaches at least at T = 40: no rule is exact on noisy curves."""
 

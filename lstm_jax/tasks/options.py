@@ -26,6 +26,12 @@ def check_integer(task: str, option: str, value: Any, least: int) -> None:
         raise ValueError(f"task {task!r}: {option} must be >= {least}, got {value}; pass {option}={least} or more")
 
 
+def check_flag(task: str, option: str, value: Any) -> None:
+    """Raise TypeError unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"task {task!r}: {option} must be True or False, got {value!r} of type {type(value).__name__}")
+
+
 def check_batch_size(task: str, batch_size: Any) -> None:
     """Raise unless ``batch_size`` is a static whole number of at least 1."""
     if isinstance(batch_size, jax.core.Tracer):

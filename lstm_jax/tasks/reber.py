@@ -14,6 +14,7 @@ import numpy as np
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
 from lstm_jax.tasks.symbols import guessing_cost, read, show
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import valid
 
 ALPHABET = ("B", "T", "P", "S", "X", "V", "E")
@@ -139,7 +140,7 @@ def _chance(reads: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class EmbeddedReber:
+class EmbeddedReber(Task):
     """Experiment 1 of 1997: read an embedded Reber string and name the symbols that may come next.
 
     A string is B c B body E c E with c = T or P; the body is a random walk through ``BODY``. Without a limit strings
@@ -161,7 +162,6 @@ class EmbeddedReber:
     published: ClassVar[str] = "100 % of 30 trials after 8,440 strings (Hochreiter & Schmidhuber 1997, verified)"
     loss: ClassVar[str] = "bernoulli"
     metric: ClassVar[str] = "nll"
-    higher_is_better: ClassVar[bool] = False
     input_size: ClassVar[int] = len(ALPHABET)
     output_size: ClassVar[int] = len(ALPHABET)
     required_lag: ClassVar[int] = SHORTEST - 4  # the second symbol is asked for after the last but two
@@ -188,11 +188,6 @@ class EmbeddedReber:
         """Cross-entropy in nats per step, summed over the 7 outputs, of a predictor that sees the current symbol."""
         return {"nll": _chance(_counted_reads(self.max_length, self.length))}
 
-    @property
-    def chance(self) -> float:
-        """Cross-entropy of the memoryless predictor."""
-        return self.chances[self.metric]
-
     def symbols(self, key: jax.Array, batch_size: int) -> Batch:
         """The strings of ``sample`` in whole numbers, as in 1997: read a symbol, predict the next one.
 
@@ -217,7 +212,7 @@ class EmbeddedReber:
 
 
 @dataclass(frozen=True)
-class ContinualReber:
+class ContinualReber(Task):
     """Continual prediction: embedded Reber strings one after the other, without any mark or reset between them.
 
     Inputs ``(length, B, 7)`` are one-hot over ``ALPHABET``; targets ``(length, B, 7)``: 1 for each legal successor;
@@ -237,7 +232,6 @@ class ContinualReber:
     published: ClassVar[str] = "18 perfect nets of 100, 62 with rate decay (Gers et al. 2000, secondary)"
     loss: ClassVar[str] = "bernoulli"
     metric: ClassVar[str] = "nll"
-    higher_is_better: ClassVar[bool] = False
     input_size: ClassVar[int] = len(ALPHABET)
     output_size: ClassVar[int] = len(ALPHABET)
     required_lag: ClassVar[int] = SHORTEST - 4  # in each string that the stream holds to its end
@@ -254,11 +248,6 @@ class ContinualReber:
     def chances(self) -> Mapping[str, float]:
         """Cross-entropy in nats per step, summed over the 7 outputs, of a predictor that sees the current symbol."""
         return {"nll": _chance(_counted_reads(self.length, None))}
-
-    @property
-    def chance(self) -> float:
-        """Cross-entropy of the memoryless predictor."""
-        return self.chances[self.metric]
 
     def symbols(self, key: jax.Array, batch_size: int) -> Batch:
         """The streams of ``sample`` in whole numbers: inputs ``(length, B)`` int32, targets the next symbol."""

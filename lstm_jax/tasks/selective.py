@@ -13,13 +13,14 @@ import jax.numpy as jnp
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
 from lstm_jax.tasks.symbols import read, show
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import step_numbers
 
 BLANK = 0  # symbols are 1..N, and N + 1 asks for the next answer
 
 
 @dataclass(frozen=True)
-class SelectiveCopy:
+class SelectiveCopy(Task):
     """The selective copying task: M symbols stand anywhere among T steps of blanks; then say them in order.
 
     Inputs ``(T + M, B, N + 2)`` one-hot: for T steps a blank, or a random symbol at M steps drawn without replacement;
@@ -44,7 +45,6 @@ class SelectiveCopy:
     published: ClassVar[str] = "T = 4096: S6 97.0 to 99.8 %, S4 18.3 % (summary of the suGRU report, secondary)"
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_integer(self.name, "remember", self.remember, 1)
@@ -70,11 +70,6 @@ class SelectiveCopy:
     def chances(self) -> Mapping[str, float]:
         """Guessing one symbol of N."""
         return {"accuracy": 1 / self.symbols, "nll": math.log(self.symbols)}
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of guessing."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

@@ -14,11 +14,12 @@ from lstm_jax.tasks.automata import guessing
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
 from lstm_jax.tasks.symbols import read, show
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import draw_lengths, step_numbers, valid
 
 
 @dataclass(frozen=True)
-class BucketSort:
+class BucketSort(Task):
     """Bucket sort: read a string over N symbols, then say it sorted.
 
     A string of n symbols, n uniform on shortest..length, is followed by n question marks. Inputs
@@ -42,7 +43,6 @@ class BucketSort:
     published: ClassVar[str] = "LSTM 99.3 % at lengths to 500, trained to 40 (Deletang et al. 2023, recalled)"
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_integer(self.name, "shortest", self.shortest, 1)
@@ -81,11 +81,6 @@ class BucketSort:
                 at_least = np.cumsum(binomial, axis=0)[:n]  # [j, v]: P(answer j is v or more)
                 weights[n : 2 * n] += np.clip(at_least[:, :-1] - at_least[:, 1:], 0, None)
         return guessing(weights)
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of the best guess."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

@@ -14,12 +14,13 @@ from lstm_jax.tasks.batch import Batch
 class Task(Protocol):
     """A problem made of random numbers: a frozen, hashable dataclass whose fields are its options.
 
+    Inherit from it: what follows from the rest is written here.
+
     Attributes:
         name: the key in ``TASKS``; ``summary``: one line on it.
         published: the row of a paper to compare with, its source and how it is known; empty where there is none.
         loss: ``"squared_error"``, ``"softmax"`` or ``"bernoulli"`` (several outputs may be 1).
         metric: the yardstick that tables print: ``"mse"``, ``"accuracy"`` or ``"nll"`` (nats).
-        higher_is_better: of that metric.
     """
 
     name: ClassVar[str]
@@ -27,7 +28,6 @@ class Task(Protocol):
     published: ClassVar[str]
     loss: ClassVar[str]
     metric: ClassVar[str]
-    higher_is_better: ClassVar[bool]
 
     @property
     def input_size(self) -> int:
@@ -47,7 +47,12 @@ class Task(Protocol):
     @property
     def chance(self) -> float:
         """``chances[metric]``."""
-        ...
+        return self.chances[self.metric]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of the metric."""
+        return self.metric == "accuracy"
 
     @property
     def required_lag(self) -> int:

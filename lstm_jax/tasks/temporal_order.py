@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_choice, check_integer
 from lstm_jax.tasks.symbols import read, show
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import answer_at, at, draw_lengths, valid
 
 ALPHABET = ("E", "B", "X", "Y", "a", "b", "c", "d")
@@ -23,7 +24,7 @@ WINDOWS = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}
 
 
 @dataclass(frozen=True)
-class TemporalOrder:
+class TemporalOrder(Task):
     """Experiment 6 of 1997: classify a sequence by the order of its 2 (6a) or 3 (6b) relevant symbols.
 
     Sequences have a length L uniform on T..T + T/10. Inputs ``(T + T/10, B, 8)`` are one-hot over ``ALPHABET``: E
@@ -47,7 +48,6 @@ class TemporalOrder:
     )
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
     input_size: ClassVar[int] = len(ALPHABET)
 
     def __post_init__(self) -> None:
@@ -74,11 +74,6 @@ class TemporalOrder:
     def chances(self) -> Mapping[str, float]:
         """Guessing one class of 4 or 8: accuracy 1/4 or 1/8, and the cross-entropy in nats."""
         return {"accuracy": 1 / self.output_size, "nll": math.log(self.output_size)}
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of guessing."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:
@@ -124,7 +119,7 @@ def _answers_at_triggers(symbols: jax.Array, relevant: int) -> jax.Array:
 
 
 @dataclass(frozen=True)
-class ContinualTemporalOrder:
+class ContinualTemporalOrder(Task):
     """Continual noisy temporal order (CNTO): sequences of experiment 6 one after the other, without reset.
 
     A stream holds ``sequences`` of those of ``TemporalOrder``, each from its E to its B. Inputs ``(steps, B, 8)`` with
@@ -147,7 +142,6 @@ class ContinualTemporalOrder:
     published: ClassVar[str] = "24 % solved, 37 % with rate decay (Gers et al. 2000, recalled, low confidence)"
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
     input_size: ClassVar[int] = len(ALPHABET)
 
     def __post_init__(self) -> None:
@@ -175,11 +169,6 @@ class ContinualTemporalOrder:
     def chances(self) -> Mapping[str, float]:
         """Guessing one class: accuracy and cross-entropy in nats, as in one sequence."""
         return self.one.chances
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of guessing."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

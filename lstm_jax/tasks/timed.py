@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_choice, check_integer
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import step_numbers
 
 LEVELS = ("all", "two")
@@ -19,7 +20,7 @@ SHAPES = ("cos", "triangle", "rectangle")
 
 
 @dataclass(frozen=True)
-class _Spikes:
+class _Spikes(Task):
     """What the spike tasks share: spikes at 0 and then F + I(n) steps after the one before, I(n) drawn anew.
 
     Options are documented where they are used.
@@ -33,7 +34,6 @@ class _Spikes:
     name: ClassVar[str] = "spikes"
     loss: ClassVar[str] = "squared_error"
     metric: ClassVar[str] = "mse"
-    higher_is_better: ClassVar[bool] = False
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 1
 
@@ -121,11 +121,6 @@ class SpikeDelays(_Spikes):
         share = asked / asked.sum()
         return {"mse": float(share @ self.delays**2 - (share @ self.delays) ** 2)}
 
-    @property
-    def chance(self) -> float:
-        """MSE of the mean delay."""
-        return self.chances[self.metric]
-
     def sample(self, key: jax.Array, batch_size: int) -> Batch:
         """Draw a ``Batch`` with inputs and targets ``(length, B, 1)``; a pure function of the key."""
         spikes, before, _ = self._draw(key, batch_size)
@@ -171,11 +166,6 @@ class TimedSpikes(_Spikes):
         share = silent_spikes / silent
         return {"mse": float(silent * share * (1 - share) / self.length)}
 
-    @property
-    def chance(self) -> float:
-        """MSE of the memoryless predictor."""
-        return self.chances[self.metric]
-
     def sample(self, key: jax.Array, batch_size: int) -> Batch:
         """Draw a ``Batch`` with inputs and targets ``(length, B, 1)``; a pure function of the key."""
         spikes, _, after = self._draw(key, batch_size)
@@ -194,7 +184,7 @@ class TimedSpikes(_Spikes):
 
 
 @dataclass(frozen=True)
-class Periodic:
+class Periodic(Task):
     """Periodic function generation (PFG): make a periodic function of time out of silence.
 
     Inputs ``(length, B, 1)`` are zero. Targets ``(length, B, 1)`` in [0, 1], the same in all sequences; every step
@@ -218,7 +208,6 @@ class Periodic:
     published: ClassVar[str] = "cos, F = 25: RMSE 0.086 after 2.7 million streams (Gers et al. 2002, secondary)"
     loss: ClassVar[str] = "squared_error"
     metric: ClassVar[str] = "mse"
-    higher_is_better: ClassVar[bool] = False
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 1
 
@@ -247,11 +236,6 @@ class Periodic:
     def chances(self) -> Mapping[str, float]:
         """Variance of the function over the ``length`` steps."""
         return {"mse": float(np.var(self.wave, dtype=np.float64))}
-
-    @property
-    def chance(self) -> float:
-        """MSE of the mean."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_choice, check_integer
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import answer_at, at, draw_lengths, step_numbers, valid
 
 NOISE = ("after", "everywhere")
@@ -28,7 +29,7 @@ def _gaussian(key: jax.Array, shape: tuple[int, ...], variance: float) -> jax.Ar
 
 
 @dataclass(frozen=True)
-class TwoSequence:
+class TwoSequence(Task):
     """Experiment 3 of 1997: say the class of a sequence whose first N values are about +1 or -1, then noise.
 
     Sequences have a length L uniform on T..T + T/10. Inputs ``(T + T/10, B, 1)``: +1 (class 1) or -1 (class 2) at the
@@ -58,7 +59,6 @@ class TwoSequence:
     published: ClassVar[str] = "3a: 39,850 sequences, 0.0195 % wrong (Hochreiter & Schmidhuber 1997, verified)"
     loss: ClassVar[str] = "squared_error"
     metric: ClassVar[str] = "mse"
-    higher_is_better: ClassVar[bool] = False
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 1
 
@@ -83,11 +83,6 @@ class TwoSequence:
         """MSE of the constant 0.5: 0.25, or 0.09 + 0.1 with noisy targets."""
         first, second = TARGETS[self.targets]
         return {"mse": (first - second) ** 2 / 4 + self.target_variance}
-
-    @property
-    def chance(self) -> float:
-        """MSE of the constant 0.5."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

@@ -5,21 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.tasks.options import check_batch_size, check_integer
+from lstm_jax.tasks.options import check_batch_size, check_flag, check_integer
 from lstm_jax.tasks.symbols import read, show
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import step_numbers
-
-
-def check_flag(task: str, option: str, value: Any) -> None:
-    """Raise TypeError unless ``value`` is True or False."""
-    if not isinstance(value, bool):
-        raise TypeError(f"task {task!r}: {option} must be True or False, got {value!r} of type {type(value).__name__}")
 
 
 def _runs(key: jax.Array, shape: tuple[int, int], stretch: int, variable: bool) -> jax.Array:
@@ -41,7 +36,37 @@ def _latest(happened: jax.Array) -> jax.Array:
 
 
 @dataclass(frozen=True)
-class TimeWarp:
+class _Stretched(Task):
+    """What both share: a text over N characters, stretched to T steps; the character before is asked for."""
+
+    length: int = 500
+    stretch: int = 10
+    variable: bool = True
+    symbols: int = 10
+
+    fewest: ClassVar[int]
+    loss: ClassVar[str] = "softmax"
+    metric: ClassVar[str] = "nll"
+
+    def __post_init__(self) -> None:
+        check_integer(self.name, "stretch", self.stretch, 2)
+        check_flag(self.name, "variable", self.variable)
+        check_integer(self.name, "symbols", self.symbols, self.fewest)
+        check_integer(self.name, "length", self.length, self.stretch + 1)
+
+    @property
+    def output_size(self) -> int:
+        """N characters."""
+        return self.symbols
+
+    @property
+    def max_length(self) -> int:
+        """T."""
+        return self.length
+
+
+@dataclass(frozen=True)
+class TimeWarp(_Stretched):
     """Warped time: each character of a random text is repeated; say which one came before the present one.
 
     Inputs ``(T, B, N)`` one-hot: a text over N characters in which each stands for several steps. No character follows
@@ -57,23 +82,10 @@ class TimeWarp:
     Source: Tallec & Ollivier, "Can recurrent neural networks warp time?", 2018: N = 10, length 500, warps 10 to 100.
     """
 
-    length: int = 500
-    stretch: int = 10
-    variable: bool = True
-    symbols: int = 10
-
     name: ClassVar[str] = "time_warp"
     summary: ClassVar[str] = "say the character before the present one; each is repeated"
     published: ClassVar[str] = "gated nets perfect at all warps, plain RNN fails (Tallec & Ollivier 2018, verified)"
-    loss: ClassVar[str] = "softmax"
-    metric: ClassVar[str] = "nll"
-    higher_is_better: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_integer(self.name, "stretch", self.stretch, 2)
-        check_flag(self.name, "variable", self.variable)
-        check_integer(self.name, "symbols", self.symbols, 3)
-        check_integer(self.name, "length", self.length, self.stretch + 1)
+    fewest: ClassVar[int] = 3
 
     @property
     def input_size(self) -> int:
@@ -81,24 +93,9 @@ class TimeWarp:
         return self.symbols
 
     @property
-    def output_size(self) -> int:
-        """N characters."""
-        return self.symbols
-
-    @property
-    def max_length(self) -> int:
-        """T."""
-        return self.length
-
-    @property
     def chances(self) -> Mapping[str, float]:
         """Guessing one character of the N - 1 that are not the present one."""
         return {"nll": math.log(self.symbols - 1), "accuracy": 1 / (self.symbols - 1)}
-
-    @property
-    def chance(self) -> float:
-        """Cross-entropy of guessing, in nats per counted step."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:
@@ -129,7 +126,7 @@ class TimeWarp:
 
 
 @dataclass(frozen=True)
-class TimePadding:
+class TimePadding(_Stretched):
     """Padded time: blanks follow each character of a random text; say which one came before the present one.
 
     Inputs ``(T, B, N + 1)`` one-hot: characters 0..N - 1 drawn independently, each followed by blanks (symbol N).
@@ -145,23 +142,10 @@ class TimePadding:
     Source: Tallec & Ollivier, "Can recurrent neural networks warp time?", 2018. That blanks ask too is our choice.
     """
 
-    length: int = 500
-    stretch: int = 10
-    variable: bool = True
-    symbols: int = 10
-
     name: ClassVar[str] = "time_padding"
     summary: ClassVar[str] = "say the character before the present one; blanks follow each"
     published: ClassVar[str] = "gated nets perfect at all warps, plain RNN fails (Tallec & Ollivier 2018, verified)"
-    loss: ClassVar[str] = "softmax"
-    metric: ClassVar[str] = "nll"
-    higher_is_better: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_integer(self.name, "stretch", self.stretch, 2)
-        check_flag(self.name, "variable", self.variable)
-        check_integer(self.name, "symbols", self.symbols, 2)
-        check_integer(self.name, "length", self.length, self.stretch + 1)
+    fewest: ClassVar[int] = 2
 
     @property
     def input_size(self) -> int:
@@ -169,24 +153,9 @@ class TimePadding:
         return self.symbols + 1
 
     @property
-    def output_size(self) -> int:
-        """N characters."""
-        return self.symbols
-
-    @property
-    def max_length(self) -> int:
-        """T."""
-        return self.length
-
-    @property
     def chances(self) -> Mapping[str, float]:
         """Guessing one character of N."""
         return {"nll": math.log(self.symbols), "accuracy": 1 / self.symbols}
-
-    @property
-    def chance(self) -> float:
-        """Cross-entropy of guessing, in nats per counted step."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

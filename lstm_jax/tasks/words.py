@@ -16,6 +16,7 @@ import numpy as np
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_choice, check_integer
 from lstm_jax.tasks.symbols import read, show
+from lstm_jax.tasks.task import Task
 
 GROUPS = ("Z2", "Z5", "Z60", "S3", "A4", "S4", "A5", "S5")
 """Cyclic (Z), symmetric (S) and alternating (A) groups. A5 and S5 are not solvable: the hard ones."""
@@ -48,7 +49,7 @@ def multiplication_table(group: str) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class GroupWords:
+class GroupWords(Task):
     """The word problem of a finite group: after each element, name the product of all read so far.
 
     Inputs ``(T, B, |G|)`` one-hot: elements drawn uniformly. Targets ``(T, B)`` int32: the element that does x_1, then
@@ -71,7 +72,6 @@ class GroupWords:
     published: ClassVar[str] = ""
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_integer(self.name, "length", self.length, 2)
@@ -97,11 +97,6 @@ class GroupWords:
         """The first product is the first element; all later ones are a guess among |G|, whatever was read last."""
         guessed, classes = 1 - 1 / self.length, order(self.group)
         return {"accuracy": 1 - guessed + guessed / classes, "nll": guessed * math.log(classes)}
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of guessing."""
-        return self.chances[self.metric]
 
     @property
     def required_lag(self) -> int:

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
+from lstm_jax.tasks.task import Task
 from lstm_jax.tasks.timing import answer_at, at, valid
 
 BIT, MARK = 0, 1  # the two input channels
 
 
 @dataclass(frozen=True)
-class DelayedXor:
+class DelayedXor(Task):
     """Strongly delayed XOR: say at the last step whether the two marked bits differ.
 
     Inputs ``(T, B, 2)``: a random bit at every step, and a mark that is 1 at two steps, else 0. The first mark is
@@ -41,11 +42,9 @@ class DelayedXor:
     published: ClassVar[str] = "truncated LSTM 'will not easily solve' it (Hochreiter & Schmidhuber 1997, verified)"
     loss: ClassVar[str] = "softmax"
     metric: ClassVar[str] = "accuracy"
-    higher_is_better: ClassVar[bool] = True
     input_size: ClassVar[int] = 2
     output_size: ClassVar[int] = 2
     chances: ClassVar[Mapping[str, float]] = MappingProxyType({"accuracy": 0.5, "nll": math.log(2)})
-    chance: ClassVar[float] = 0.5
 
     def __post_init__(self) -> None:
         check_integer(self.name, "length", self.length, 4)

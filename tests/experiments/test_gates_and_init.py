@@ -118,7 +118,7 @@ def test_the_best_rate_goes_by_the_mean_over_seeds_in_the_metrics_direction(expe
         *rows("up", 0.01, True, 0.9, 0.9), *rows("up", 0.1, True, 1.0, 0.2),
         *rows("down", 0.01, False, 0.9, 0.9), *rows("down", 0.1, False, 1.0, 0.2),
     ]  # fmt: skip
-    chosen = experiment.best_rates(fabricated)
+    chosen = experiment.by_start(experiment.best_rates(fabricated))
     assert [(row["task"], row["init"], row["rate"]) for row in chosen] == [
         ("up", "chrono", 0.01), ("down", "chrono", 0.1),
     ]  # fmt: skip

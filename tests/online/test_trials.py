@@ -88,3 +88,15 @@ def test_symbols_and_classes_become_gathers_and_one_hot_targets():
     sequence, _ = side_by_side.draw(task, jax.random.split(jax.random.key(1), 5))
     assert sequence.xs.shape == (22, 5) and sequence.xs.dtype == jnp.int32
     np.testing.assert_array_equal(np.asarray(sequence.targets).sum(0), 1)
+
+
+def test_a_wrong_name_is_refused_with_the_nearest():
+    for record, field, wrong, right in (
+        (NET, "feedback", "cell", "cells"),
+        (NET, "gates", ("i", "g"), "i"),
+        (EASY, "path", "ful", "full"),
+        (EASY, "judged", "tests", "test"),
+        (EASY, "rule", "slop", "slope"),
+    ):
+        with pytest.raises(ValueError, match=f"{field}.*known: .*{right}"):
+            replace(record, **{field: wrong})
