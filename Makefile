@@ -25,7 +25,7 @@ SPECS := pyproject.toml requirements.lock
 # The development environment serves `make run` too; without it, run's own lighter one is made.
 RUN_READY = $(if $(wildcard $(VENV)/.dev-ready),$(VENV)/.dev-ready,$(VENV)/.run-ready)
 
-.PHONY: help setup run odyssey battery test test-newest check bench notebooks tables lock clean
+.PHONY: help setup run odyssey battery speech test test-newest check bench notebooks tables lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -56,6 +56,11 @@ odyssey: $(RUN_READY) ## the random search of 2015; PRESET=smoke|quick|half|full
 
 battery: $(RUN_READY) ## the experiments of 1997 beside their tables; ARGS="--rows order-6a --budget 2" picks some
 	@$(BIN)/python experiments/04_battery_1997/run.py $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(ARGS)
+
+speech: $(RUN_READY) ## spoken digits by CTC, gates taken away; PRESET=smoke|best|quick|full, OVERWRITE=1 starts anew
+	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
+	  $(BIN)/python experiments/06_spoken_digits/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
+	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
 
 test: setup ## run the tests; ARGS="tests/cell -x" picks some
 	@cache=$$(mktemp -d); trap 'rm -rf "$$cache"' EXIT; \

@@ -25,6 +25,7 @@ VERBS = MappingProxyType(
         "bench": "times and sizes, side by side with Flax",
         "data": "list data sets, prepare one",
         "tasks": "list the tasks made of random numbers",
+        "transcribe": "what a trained network hears in WAV files",
         "variants": "list the cells",
     }
 )
@@ -39,7 +40,7 @@ class Terminated(BaseException):
 
 def usage() -> str:
     """What ``lstm-jax --help`` prints."""
-    verbs = "\n".join(f"  {name:<9} {summary}" for name, summary in VERBS.items())
+    verbs = "\n".join(f"  {name:<10} {summary}" for name, summary in VERBS.items())
     return (
         "usage: lstm-jax VERB [OPTIONS]\n\nThe laboratory for the LSTM on JAX.\n\n"
         f"{verbs}\n\n`lstm-jax VERB --help` lists the options of a verb with their defaults.\n"

@@ -21,7 +21,7 @@ from lstm_jax.datasets.locate import (
 )
 from lstm_jax.datasets.readers import verify
 from lstm_jax.datasets.record import DataNotFoundError, Dataset, RawDataError
-from lstm_jax.datasets.registry import DATASETS
+from lstm_jax.datasets.registry import DATASETS, stored
 from lstm_jax.datasets.sequences import Sequences
 
 Folder = str | os.PathLike[str] | None
@@ -49,7 +49,7 @@ class Description:
 
 def sources(name: str, raw_dir: Folder = None, data_dir: Folder = None) -> list[Source]:
     """Every place where the data set may come from, in the order in which they are tried."""
-    return find_sources(DATASETS[name], resolve_raw_dir(raw_dir), resolve_data_dir(data_dir))
+    return find_sources(stored(name), resolve_raw_dir(raw_dir), resolve_data_dir(data_dir))
 
 
 def prepare(name: str, raw_dir: Folder = None, data_dir: Folder = None) -> Path:
@@ -59,7 +59,7 @@ def prepare(name: str, raw_dir: Folder = None, data_dir: Folder = None) -> Path:
         DataNotFoundError: it is nowhere to be found; says within seconds what to do.
         RawDataError: a raw or prepared file is damaged; names the file.
     """
-    dataset, directory = DATASETS[name], resolve_data_dir(data_dir)
+    dataset, directory = stored(name), resolve_data_dir(data_dir)
     found = find_sources(dataset, resolve_raw_dir(raw_dir), directory)
     if found[0].found:
         return Path(found[0].location)
@@ -108,7 +108,7 @@ def load(name: str, split: str, raw_dir: Folder = None, data_dir: Folder = None,
 
 @functools.lru_cache(maxsize=16)
 def _load(name: str, split: str, folder: Path, options: tuple[tuple[str, Any], ...]) -> Sequences:
-    sequences = DATASETS[name].view(builder.read(DATASETS[name], folder, split), **dict(options))
+    sequences = DATASETS[name].view(builder.read(stored(name), folder, split), **dict(options))
     for array in sequences:
         array.setflags(write=False)
     return sequences

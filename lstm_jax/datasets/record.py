@@ -78,6 +78,7 @@ class Dataset:
         package: the same files inside an installed package.
         view_options: defaults of the view's options.
         splits: names of the parts.
+        stored: the data set whose prepared rows this one views; None: its own.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Dataset:
     view_options: Mapping[str, Any] = field(default_factory=dict)
     splits: tuple[str, ...] = SPLITS
     version: str = "1.0.0"
+    stored: str | None = None
 
     def check_split(self, split: str) -> str:
         """The split's name, or an error that suggests the nearest."""

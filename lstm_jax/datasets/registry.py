@@ -9,9 +9,16 @@ from lstm_jax.datasets.mnist import MNIST
 from lstm_jax.datasets.nottingham import NOTTINGHAM
 from lstm_jax.datasets.record import Dataset
 from lstm_jax.datasets.spoken_digits import SPOKEN_DIGITS
+from lstm_jax.datasets.spoken_strings import SPOKEN_STRINGS, SPOKEN_WORDS
 from lstm_jax.names import Registry
 
 DATASETS: dict[str, Dataset] = Registry(
-    "data set", (DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS)
+    "data set",
+    (DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS, SPOKEN_WORDS, SPOKEN_STRINGS),
 )
 """Name -> record. Unknown names raise a KeyError with the nearest one."""
+
+
+def stored(name: str) -> Dataset:
+    """The data set whose rows lie on disk: itself, or the one that it views."""
+    return DATASETS[DATASETS[name].stored or name]

@@ -17,7 +17,8 @@ class Sequences(NamedTuple):
 
     Attributes:
         inputs: ``(N, T, I)`` float32, zero past each length.
-        targets: ``(N, T)`` int32 class indices, or ``(N, T, O)`` float32; read only where ``loss_mask`` is true.
+        targets: ``(N, T)`` int32 class indices, or ``(N, T, O)`` float32, read only where ``loss_mask`` is true; or
+            ``(N, L)`` int32 labels without times, for CTC.
         lengths: ``(N,)`` int32, valid steps of each sequence.
         loss_mask: ``(N, T)`` bool, the steps that count in loss and metrics.
     """

@@ -97,22 +97,22 @@ def clip_of(name: str, path: Path) -> Clip:
     return int(match[1]), match[2], int(match[3])
 
 
-def read_wav(content: bytes, where: str) -> np.ndarray:
-    """The samples ``(n,)`` int16 of a WAV file of 8 kHz, mono, 16 bit; ``where`` begins what errors say."""
+def read_wav(content: bytes, where: str, remedy: str = _REMEDY) -> np.ndarray:
+    """The samples ``(n,)`` int16 of a WAV file of 8 kHz, mono, 16 bit; ``where`` and ``remedy`` go into errors."""
     try:
         with wave.open(io.BytesIO(content)) as wav:
             promised = wav.getnframes()
             found = (wav.getframerate(), wav.getnchannels(), 8 * wav.getsampwidth())
             samples = wav.readframes(promised)
     except (wave.Error, EOFError, RuntimeError) as error:  # the last when a chunk is longer than the file
-        raise RawDataError(f"{where}: expected a WAV file, got {len(content)} bytes ({error!r}); {_REMEDY}") from error
+        raise RawDataError(f"{where}: expected a WAV file, got {len(content)} bytes ({error!r}); {remedy}") from error
     if found != (RATE, CHANNELS, BITS):
         expected = f"expected {RATE} Hz, {CHANNELS} channel, {BITS} bit"
-        raise RawDataError(f"{where}: {expected}, got {found[0]} Hz, {found[1]} channels, {found[2]} bit; {_REMEDY}")
+        raise RawDataError(f"{where}: {expected}, got {found[0]} Hz, {found[1]} channels, {found[2]} bit; {remedy}")
     if not samples or len(samples) * 8 != promised * BITS:
         raise RawDataError(
             f"{where}: expected one sample or more and as many as its header promises ({promised}), "
-            f"got {len(samples) * 8 / BITS:g}; {_REMEDY}"
+            f"got {len(samples) * 8 / BITS:g}; {remedy}"
         )
     return np.frombuffer(samples, "<i2").astype(np.int16)
 

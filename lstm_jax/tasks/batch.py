@@ -12,7 +12,8 @@ class Batch(NamedTuple):
 
     Attributes:
         inputs: ``(T, B, I)`` float32.
-        targets: ``(T, B)`` int32 class indices, or ``(T, B, O)`` float32; read only where ``loss_mask`` is true.
+        targets: ``(T, B)`` int32 class indices, or ``(T, B, O)`` float32, read only where ``loss_mask`` is true; or
+            ``(L, B)`` int32 labels without times (CTC).
         lengths: ``(B,)`` int32, valid steps of each sequence.
         loss_mask: ``(T, B)`` bool, the steps that count in loss and metrics.
     """

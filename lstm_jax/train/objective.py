@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 
 from lstm_jax.names import nearest
 from lstm_jax.tasks.batch import Batch
+from lstm_jax.train import ctc
 
 
 class Mean(NamedTuple):
@@ -39,12 +41,26 @@ def _binary_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.sum(jax.nn.softplus(outputs) - targets * outputs, axis=-1)
 
 
-METRICS = {
-    "squared_error": {"mse": _squared_error},
-    "softmax": {"nll": _cross_entropy, "accuracy": _correct},
-    "bernoulli": {"nll": _binary_cross_entropy},
+Metric = Callable[[jax.Array, Batch], tuple[jax.Array, jax.Array]]
+
+
+def _at_each_step(metric: Callable[[jax.Array, jax.Array], jax.Array]) -> Metric:
+    """A metric of every counted step, of a function from outputs and targets to ``(T, B)``."""
+
+    def values(outputs: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        return jnp.where(batch.loss_mask, metric(outputs, batch.targets), 0), batch.loss_mask
+
+    return values
+
+
+METRICS: dict[str, dict[str, Metric]] = {
+    "squared_error": {"mse": _at_each_step(_squared_error)},
+    "softmax": {"nll": _at_each_step(_cross_entropy), "accuracy": _at_each_step(_correct)},
+    "bernoulli": {"nll": _at_each_step(_binary_cross_entropy)},
+    "ctc": {"nll": ctc.nll, "error": ctc.label_errors, "wrong": ctc.wrong_strings},
 }
-"""Metrics of each loss, functions of ``(outputs (T, B, O), targets)`` to ``(T, B)``; the first is minimised."""
+"""Metrics of each loss, functions of ``(outputs (T, B, O), batch)`` to values and their weights, ``(T, B)`` or, one a
+sequence, ``(1, B)``; the first is minimised."""
 
 
 def loss_name(loss: str) -> str:
@@ -55,17 +71,16 @@ def loss_name(loss: str) -> str:
 
 
 def measure(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
-    """Every metric of ``loss`` over the steps where ``loss_mask`` is true, as (total, count).
+    """Every metric of ``loss`` over what it counts: steps, sequences, or the labels in them; as (total, count).
 
     Args:
-        loss: ``"squared_error"`` (mean over outputs), ``"softmax"`` (nats), ``"bernoulli"`` (nats, sum over outputs).
+        loss: ``"squared_error"`` (mean over outputs), ``"softmax"`` (nats), ``"bernoulli"`` (nats, sum over outputs):
+            where ``loss_mask`` is true; ``"ctc"`` (nats a sequence, see ``ctc.py``).
         outputs: ``(T, B, O)`` predictions or logits.
         batch: targets ``(T, B)`` or ``(T, B, O)``; what stands in uncounted steps, NaN included, reaches neither
             values nor gradients.
     """
-    values, counted = _by_step(loss, outputs, batch)
-    count = jnp.sum(counted, dtype=values[loss_name(loss)].dtype)
-    return {name: Mean(jnp.sum(value), count) for name, value in values.items()}
+    return {name: Mean(jnp.sum(value), jnp.sum(weight)) for name, (value, weight) in _values(loss, outputs, batch)}
 
 
 BY_SEQUENCE = "_by_sequence"
@@ -73,20 +88,20 @@ BY_SEQUENCE = "_by_sequence"
 
 def measure_by_sequence(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
     """As ``measure``, but each sequence counts once, with its own mean; names end in ``_by_sequence``."""
-    values, counted = _by_step(loss, outputs, batch)
-    dtype = values[loss_name(loss)].dtype
-    steps = jnp.sum(counted, axis=0, dtype=dtype)
-    count = jnp.sum(steps > 0, dtype=dtype)
-    means = {name: jnp.sum(value, axis=0) / jnp.maximum(steps, 1) for name, value in values.items()}
-    return {f"{name}{BY_SEQUENCE}": Mean(jnp.sum(mean), count) for name, mean in means.items()}
+    found = {}
+    for name, (value, weight) in _values(loss, outputs, batch):
+        weights = jnp.sum(weight, axis=0)
+        means = jnp.sum(value, axis=0) / jnp.maximum(weights, 1)
+        found[f"{name}{BY_SEQUENCE}"] = Mean(jnp.sum(means), jnp.sum(weights > 0, dtype=means.dtype))
+    return found
 
 
-def _by_step(loss: str, outputs: jax.Array, batch: Batch) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Every metric ``(T, B)``, 0 where a step does not count, and which do."""
+def _values(loss: str, outputs: jax.Array, batch: Batch) -> list[tuple[str, tuple[jax.Array, jax.Array]]]:
+    """Every metric by name: values, 0 where nothing counts, and their weights, all in the type of the sums."""
     loss_name(loss)
     if outputs.shape[:2] != batch.loss_mask.shape:
         raise ValueError(f"outputs {outputs.shape} and loss_mask {batch.loss_mask.shape} must share (T, B)")
     wide = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
     outputs = jnp.where(batch.loss_mask[..., None], wide, 0)  # before the metric: 0 times NaN is NaN on the way back
-    values = {name: metric(outputs, batch.targets) for name, metric in METRICS[loss].items()}
-    return {name: jnp.where(batch.loss_mask, value, 0) for name, value in values.items()}, batch.loss_mask
+    found = ((name, metric(outputs, batch)) for name, metric in METRICS[loss].items())
+    return [(name, (value.astype(outputs.dtype), weight.astype(outputs.dtype))) for name, (value, weight) in found]

@@ -14,7 +14,7 @@ from lstm_jax.train.checkpoint import load_checkpoint
 from lstm_jax.train.config import Config, from_json
 from lstm_jax.train.network import Network
 from lstm_jax.train.population import stack_hypers
-from lstm_jax.train.source import Problem, load_problem
+from lstm_jax.train.source import Problem, outline
 from lstm_jax.train.step import Hyper, init_state
 from lstm_jax.train.trials import Trials, with_best
 
@@ -34,7 +34,7 @@ def load_run(directory: str | Path) -> tuple[Config, Network]:
     if not (path / records.CONFIG).is_file():
         raise FileNotFoundError(f"{path} holds no run: {records.CONFIG} is missing")
     config = from_json((path / records.CONFIG).read_text())
-    found = load_checkpoint(path / records.CHECKPOINTS, _expected(config, load_problem(config.data)), records.warn)
+    found = load_checkpoint(path / records.CHECKPOINTS, _expected(config, outline(config.data)), records.warn)
     if found is None:
         raise FileNotFoundError(f"the run in {path} has no checkpoint yet: continue it with --resume")
     best = found[1].best

@@ -25,6 +25,7 @@ PARAMETERS, DATA, NOISE, VALIDATION, TEST = range(5)
 """Purposes of randomness: each has its own stream of keys."""
 
 EVALUATION_SEED = 0
+FACTS = ("name", "input_size", "output_size", "loss", "metric", "higher_is_better")
 
 
 def stream(seed: jax.Array | int, purpose: int) -> jax.Array:
@@ -135,6 +136,15 @@ def load_problem(config: DataConfig) -> Problem:
     raise UsageError(f"no task or data set is called {config.name!r}; {nearest(config.name, [*TASKS, *DATASETS])}")
 
 
+def outline(config: DataConfig) -> Problem:
+    """The problem without its data: sizes, loss and metric."""
+    from lstm_jax.datasets import DATASETS
+
+    about = _task(config) if config.name in TASKS else DATASETS[config.name]
+    nothing: Any = None
+    return Problem(nothing, nothing, nothing, **_facts(about))
+
+
 def _task_problem(config: DataConfig) -> Problem:
     task = _task(config)
     drawn = (_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size) for purpose in (VALIDATION, TEST))
@@ -178,12 +188,15 @@ def _problem(config: DataConfig, about: Any, train: Source, held_out: list[Batch
     if about.metric not in known:
         hint = nearest(about.metric, known)
         raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")
-    names = ("name", "input_size", "output_size", "loss", "metric", "higher_is_better")
     validation, test = held_out
     length = examples.inputs.shape[1]
     cuts = best_cuts(longest_in_batches(np.asarray(examples.lengths), config.batch_size), config.cuts, length)
-    about_it = {name: getattr(about, name) for name in names}
-    return Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **about_it)
+    return Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **_facts(about))
+
+
+def _facts(about: Any) -> dict[str, Any]:
+    """What a task or a data set says of itself, and a problem repeats."""
+    return {name: getattr(about, name) for name in FACTS}
 
 
 @partial(jax.jit, static_argnums=(0, 2))
@@ -209,8 +222,8 @@ def evaluation_sets(config: DataConfig, *sets: Any) -> list[Batch]:
     if min(counts) == 0:
         raise ValueError(f"{config.name}: an evaluation set needs at least 1 sequence, got {counts}")
     size = min(config.eval_batch_size, max(counts))
-    steps = max(examples.inputs.shape[1] for examples in sets)
-    return [_batches(examples, size, steps) for examples in sets]
+    steps, rows = (max(examples[n].shape[1] for examples in sets) for n in range(2))  # of inputs and of targets
+    return [_batches(examples, size, steps, rows) for examples in sets]
 
 
 def _sorted(examples: Any) -> Any:
@@ -218,7 +231,7 @@ def _sorted(examples: Any) -> Any:
     return type(examples)._make(np.asarray(array)[order] for array in examples)
 
 
-def _batches(examples: Any, size: int, steps: int) -> Batch:
+def _batches(examples: Any, size: int, steps: int, rows: int) -> Batch:
     number = -(-len(examples.lengths) // size)
 
     def shape(array: Any, *tail: int) -> np.ndarray:
@@ -227,6 +240,7 @@ def _batches(examples: Any, size: int, steps: int) -> Batch:
         padded = np.pad(array, [(0, want - have) for want, have in zip(full, array.shape, strict=True)])
         return padded.reshape(number, size, *full[1:])
 
-    inputs, targets, mask = (shape(array, steps) for array in (examples.inputs, examples.targets, examples.loss_mask))
+    inputs, mask = (shape(array, steps) for array in (examples.inputs, examples.loss_mask))
+    targets = shape(examples.targets, rows)
     parts = inputs.swapaxes(1, 2), targets.swapaxes(1, 2), shape(examples.lengths), mask.swapaxes(1, 2)
     return Batch._make(jnp.asarray(part) for part in parts)

@@ -80,5 +80,7 @@ def test_every_record_says_what_tasks_say(name):
     assert (record.loss, record.metric, record.higher_is_better) in {
         ("softmax", "accuracy", True),
         ("bernoulli", "nll", False),
+        ("ctc", "wrong", False),
+        ("ctc", "error", False),
     }
     assert record.input_size > 0 and record.output_size > 0

@@ -59,20 +59,20 @@ def library_params(net: BlockNet, hidden) -> Params:
     return Params(W, R[: net.cells], b, None, Q)
 
 
-def by_the_library(net, weights, sequence, path, trial):
+def by_the_library(net, weights, sequence, path):
+    """Gradients and errors of every trial, reverse mode through ``lj.unroll``; one program serves all trials."""
     variant = in_the_library(net, path)
-    weights = jax.tree.map(lambda w: w[..., trial], weights)
-    xs, target = sequence.xs[: int(sequence.lengths[trial]), :, trial], sequence.targets[:, trial]
 
-    def loss(weights):
-        ys, _ = lj.unroll(variant, library_params(net, weights.hidden), xs[:, None], backend="scan")
-        total = ys[-1, 0] @ weights.out[: net.cells]
+    def loss(weights, xs, length, target):
+        ys, _ = lj.unroll(variant, library_params(net, weights.hidden), xs[:, None], length[None], backend="scan")
+        total = ys[length - 1, 0] @ weights.out[: net.cells]
         if "outputs" in net.biases:
             total = total + weights.out[-1]
         output = jax.nn.sigmoid(total)
         return 0.5 * jnp.sum((target - output) ** 2), target - output
 
-    return jax.grad(loss, has_aux=True)(weights)
+    every_trial = jax.vmap(jax.grad(loss, has_aux=True), in_axes=-1, out_axes=-1)
+    return jax.jit(every_trial)(weights, sequence.xs, sequence.lengths, sequence.targets)
 
 
 @pytest.mark.usefixtures("x64")
@@ -81,9 +81,8 @@ def by_the_library(net, weights, sequence, path, trial):
 def test_the_gradient_is_that_of_the_library(net, path):
     weights, sequence = drawn(net)
     got, errors = jax.jit(lambda w, s: gradient(net, w, s, path=path))(weights, sequence)
-    for trial in range(N):
-        want, want_errors = by_the_library(net, weights, sequence, path, trial)
-        np.testing.assert_allclose(errors[:, trial], want_errors, rtol=1e-12)
-        mask = net.mask
-        np.testing.assert_allclose(-got.hidden[..., trial], np.where(mask, want.hidden, 0), rtol=1e-9, atol=1e-14)
-        np.testing.assert_allclose(-got.out[..., trial], want.out, rtol=1e-10, atol=1e-15)
+    want, want_errors = by_the_library(net, weights, sequence, path)
+    np.testing.assert_allclose(errors, want_errors, rtol=1e-12)
+    hidden = np.where(net.mask[..., None], want.hidden, 0)
+    np.testing.assert_allclose(-got.hidden, hidden, rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(-got.out, want.out, rtol=1e-10, atol=1e-15)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from lstm_jax.train.padding import crop, embed, keep_live, live_cells
 from lstm_jax.train.source import load_problem
 from lstm_jax.train.step import default_hyper, init_state, make_train_step
 
+draw = jax.jit(lambda source, key: source.batch(key))
 STACKS = [{}, {"num_layers": 2, "bidirectional": True}]
 
 
@@ -31,10 +33,11 @@ def test_a_padded_network_learns_exactly_as_the_exact_one(tiny, variant):
     exact = tiny(variant=variant, hidden_size=hidden, initializer="odyssey", clip_norm=0.5)
     padded = dataclasses.replace(exact, model=dataclasses.replace(exact.model, width=width))
     problem = load_problem(exact.data)
-    states = [init_state(config, problem, 7, default_hyper(config)) for config in (exact, padded)]
+    hyper = default_hyper(exact)
+    states = [jax.jit(partial(init_state, config, problem, 7))(hyper) for config in (exact, padded)]
     step = [jax.jit(make_train_step(config, problem.loss)) for config in (exact, padded)]
     for n in range(3):
-        batch = problem.train.batch(jax.random.key(n))
+        batch = draw(problem.train, jax.random.key(n))
         states = [advance(state, batch)[0] for advance, state in zip(step, states, strict=True)]
     cropped = crop(padded.model, states[1].params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), cropped, states[0].params)
@@ -47,9 +50,10 @@ def test_padded_outputs_are_those_of_the_exact_network(tiny, variant, changes):
     hidden, width = sizes(variant)
     model = ModelConfig(variant, hidden, width, initializer="odyssey", **changes)
     network = init_network(jax.random.key(0), model, 2, 1)
-    batch = load_problem(tiny().data).train.batch(jax.random.key(1))
-    got = apply_network(model, embed(model, network), batch)
-    np.testing.assert_allclose(got, apply_network(model, network, batch), rtol=1e-5, atol=1e-6)
+    batch = draw(load_problem(tiny().data).train, jax.random.key(1))
+    apply = jax.jit(apply_network, static_argnums=0)
+    got = apply(model, embed(model, network), batch)
+    np.testing.assert_allclose(got, apply(model, network, batch), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("changes", STACKS)

@@ -1,0 +1,80 @@
+"""The tables of the experiment on speech, from its results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstm_jax.analysis.report import markdown, overview
+from lstm_jax.studies.collect import Row, find_results, read_rows
+from lstm_jax.studies.compare import compare
+from lstm_jax.studies.readings import Reading, error_rates, read_readings
+
+DASH = "–"
+READINGS = "readings.csv"
+GATES = "Words: share with any letter wrong; strings: errors a digit. Greedy readings."
+UNHEARD = "V, trained without the speaker, on the speaker's own test clips: share of words with any letter wrong."
+SYMBOLS = (
+    "Symbols: letters of words, digits of strings; official test part. Beam: 16 prefixes. Lexicon: "
+    "the most probable of the ten words. V, seed 0."
+)
+HEADER = (
+    "view", "utterances", "symbol errors, greedy", "utterances wrong, greedy", "symbol errors, beam",
+    "utterances wrong, beam", "utterances wrong, lexicon",
+)  # fmt: skip
+
+
+def readme_section(folder: Path) -> str:
+    """Which gates matter, speakers that were never heard, and what is read: those parts that the folder holds.
+
+    Raises:
+        FileNotFoundError: none of them.
+    """
+    parts, rows = [], []
+    if (folder / READINGS).is_file():
+        parts.append(f"### One good network\n\n{_readings(read_readings(folder / READINGS))}")
+    if (folder / "gates").is_dir():
+        rows += (gates := read_rows(find_results(folder / "gates")))
+        parts.append(f"### Gates taken away\n\n{GATES}\n\n{overview(compare(gates, 'V'))}")
+    if (folder / "unheard").is_dir():
+        rows += (unheard := read_rows(find_results(folder / "unheard")))
+        parts.append(f"### Speakers that were never heard\n\n{UNHEARD}\n\n{_unheard(unheard)}")
+    if not parts:
+        raise FileNotFoundError(f"{folder} holds no results: no gates/, no unheard/, no {READINGS}; run it first")
+    return "\n\n".join([*parts, *([_legend(rows)] if rows else [])])
+
+
+def _unheard(rows: Sequence[Row]) -> str:
+    """A row a speaker, and their mean."""
+    scores: dict[str, dict[str, float]] = {}
+    for row in rows:
+        view, _, speaker = row.task.partition(", ")
+        scores.setdefault(speaker, {})[view] = row.test
+    views = list(next(iter(scores.values())))
+    lines = [(speaker, *(_percent(of[view]) for view in views)) for speaker, of in scores.items()]
+    means = (sum(of[view] for of in scores.values()) / len(scores) for view in views)
+    return markdown(("speaker", *views), [*lines, ("*mean*", *(_percent(mean) for mean in means))])
+
+
+def _readings(readings: Sequence[Reading]) -> str:
+    lines = []
+    for view in dict.fromkeys(reading.view for reading in readings):
+        of_view = [reading for reading in readings if reading.view == view]
+        truths = [reading.truth for reading in of_view]
+        cells = [view, str(len(of_view))]
+        for way in ("greedy", "beam", "lexicon"):
+            guesses = [getattr(reading, way) for reading in of_view]
+            rates = error_rates(truths, guesses)
+            cells += [_percent(rate) if any(guesses) else DASH for rate in (rates[1:] if way == "lexicon" else rates)]
+        lines.append(tuple(cells))
+    return f"{markdown(HEADER, lines)}\n\n{SYMBOLS}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _legend(rows: Sequence[Row]) -> str:
+    machines = sorted({f"{row.device}, commit {row.commit[:12]}" for row in rows})
+    seconds = sum(row.seconds for row in rows)
+    return f"{len(rows)} networks, {seconds / 60:.0f} minutes of one core ({'; '.join(machines)})."

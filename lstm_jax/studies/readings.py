@@ -1,0 +1,85 @@
+"""What a trained network reads off a part of a data set of speech, utterance by utterance, and how much is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm_jax.datasets import load
+from lstm_jax.datasets.spoken_strings import HEARINGS
+from lstm_jax.train import load_run
+from lstm_jax.train.ctc import beam_labels, best_of, greedy_labels, logits_of
+from lstm_jax.train.records import write_atomically
+
+BEAM = 16
+
+
+class Reading(NamedTuple):
+    """One utterance: name of the view, what was said, and what was read: greedily, with a beam, and as the most
+    probable text of the lexicon (empty where there is none).
+    """
+
+    view: str
+    truth: str
+    greedy: str
+    beam: str
+    lexicon: str
+
+
+def read_part(run: str | Path, part: str, view: str, beam: int = BEAM) -> list[Reading]:
+    """The readings of a part of the data that the run in a folder learned from; its config has one trial.
+
+    Args:
+        run: folder of a run on ``spoken_words`` or ``spoken_strings``.
+        part: ``"validation"`` or ``"test"``.
+        view: what ``Reading.view`` says.
+        beam: prefixes that the search keeps.
+    """
+    config, params = load_run(run)
+    options: dict[str, Any] = dict(config.data.options)
+    sequences = load(config.data.name, part, **options)
+    hearing = HEARINGS[config.data.name]
+    text, readings = hearing.read, []
+    for frames, targets, length in zip(sequences.inputs, sequences.targets, sequences.lengths, strict=True):
+        logits = logits_of(config.model, params, frames[:length])
+        truth = [int(label) for label in targets if label]
+        greedy, searched = greedy_labels(logits), beam_labels(logits, beam)[0]
+        known = hearing.lexicon[best_of(logits, hearing.candidates())] if hearing.lexicon else ()
+        readings.append(Reading(view, text(truth), text(greedy), text(searched), text(known)))
+    return readings
+
+
+def write_readings(path: Path, readings: Iterable[Reading]) -> None:
+    """As CSV, a row an utterance."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(Reading._fields)
+    writer.writerows(readings)
+    write_atomically(path, stream.getvalue().encode())
+
+
+def read_readings(path: Path) -> list[Reading]:
+    """What ``write_readings`` wrote."""
+    with path.open(newline="") as stream:
+        return [Reading(**row) for row in csv.DictReader(stream)]
+
+
+def symbol_errors(truth: str, guess: str) -> int:
+    """Levenshtein's distance: insertions, deletions and substitutions."""
+    row = np.arange(len(guess) + 1)
+    for n, symbol in enumerate(truth, 1):
+        changed = row[:-1] + (np.array(list(guess)) != symbol) if guess else row[:0]
+        new = np.concatenate([[n], np.minimum(row[1:] + 1, changed)])
+        row = np.minimum.accumulate(new - np.arange(len(new))) + np.arange(len(new))
+    return int(row[-1])
+
+
+def error_rates(truths: Sequence[str], guesses: Sequence[str]) -> tuple[float, float]:
+    """Errors a symbol of the truth, and the share of utterances with any."""
+    errors = [symbol_errors(truth, guess) for truth, guess in zip(truths, guesses, strict=True)]
+    return sum(errors) / max(sum(map(len, truths)), 1), float(np.mean([count > 0 for count in errors]))

@@ -1,0 +1,57 @@
+"""The tables on speech follow from the results in a folder alone."""
+
+from __future__ import annotations
+
+import pytest
+from fabricated import trial
+
+from lstm_jax.analysis.speech_report import readme_section
+from lstm_jax.studies.collect import write_rows
+from lstm_jax.studies.readings import Reading, write_readings
+
+
+def results(folder, theo: float):
+    for name in ("gates", "unheard"):
+        (folder / name).mkdir(parents=True)
+    options = {"higher_is_better": False, "commit": "abc", "device": "a cpu", "seconds": 60.0}
+    gates = [
+        trial(
+            task=view,
+            variant=cell,
+            seed=seed,
+            test=0.01 + 0.3 * (cell == "NFG") + 0.001 * seed,
+            metric=metric,
+            **options,
+        )
+        for view, metric in (("words", "wrong"), ("strings", "error"))
+        for cell in ("V", "NFG")
+        for seed in range(3)
+    ]
+    unheard = [
+        trial(task=f"words, {name}", test=score, metric="wrong", **options)
+        for name, score in (("george", 0.1), ("theo", theo))
+    ]
+    write_rows(folder / "gates" / "results.csv", gates)
+    write_rows(folder / "unheard" / "results.csv", unheard)
+    readings = [Reading("words", "six", "six", "six", "six"), Reading("words", "two", "to", "two", "ten")]
+    write_readings(folder / "readings.csv", [*readings, Reading("strings", "0123", "0123", "0123", "")])
+
+
+def test_the_section_has_gates_speakers_and_readings(tmp_path):
+    results(tmp_path / "a", theo=0.3)
+    text = readme_section(tmp_path / "a")
+    line = next(line for line in text.splitlines() if line.startswith("| NFG"))
+    assert line.count("▼") == 2
+    assert "| george | 10.00 % |" in text and "| theo | 30.00 % |" in text and "| *mean* | 20.00 % |" in text
+    assert "| words | 2 | 16.67 % | 50.00 % | 0.00 % | 0.00 % | 50.00 % |" in text
+    assert "| strings | 1 | 0.00 % | 0.00 % | 0.00 % | 0.00 % | – |" in text
+    assert "14 networks, 14 minutes of one core (a cpu, commit abc)" in text
+    results(tmp_path / "b", theo=0.5)
+    assert "| *mean* | 30.00 % |" in readme_section(tmp_path / "b")
+
+
+def test_parts_that_were_not_run_are_left_out(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no results"):
+        readme_section(tmp_path)
+    write_readings(tmp_path / "readings.csv", [Reading("words", "six", "six", "six", "six")])
+    assert "### One good network" in readme_section(tmp_path) and "Gates" not in readme_section(tmp_path)
