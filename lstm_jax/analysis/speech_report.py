@@ -75,6 +75,6 @@ def _percent(share: float) -> str:
 
 
 def _legend(rows: Sequence[Row]) -> str:
-    machines = sorted({f"{row.device}, commit {row.commit[:12]}" for row in rows})
+    machines = sorted({f"{row.device}, commit {row.commit}" for row in rows})
     seconds = sum(row.seconds for row in rows)
     return f"{len(rows)} networks, {seconds / 60:.0f} minutes of one core ({'; '.join(machines)})."

@@ -7,7 +7,7 @@ and at its public address.
 
 from __future__ import annotations
 
-from lstm_jax.datasets.access import Description, chance, describe, load, prepare, sources
+from lstm_jax.datasets.access import Description, chance, describe, load, prepare, rows, sources
 from lstm_jax.datasets.locate import Source
 from lstm_jax.datasets.record import DataNotFoundError, Dataset, RawDataError
 from lstm_jax.datasets.registry import DATASETS
@@ -25,6 +25,7 @@ __all__ = [
     "describe",
     "load",
     "prepare",
+    "rows",
     "sources",
     "take",
 ]

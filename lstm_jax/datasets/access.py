@@ -20,7 +20,7 @@ from lstm_jax.datasets.locate import (
     resolve_raw_dir,
 )
 from lstm_jax.datasets.readers import verify
-from lstm_jax.datasets.record import DataNotFoundError, Dataset, RawDataError
+from lstm_jax.datasets.record import DataNotFoundError, Dataset, RawDataError, Rows
 from lstm_jax.datasets.registry import DATASETS, stored
 from lstm_jax.datasets.sequences import Sequences
 
@@ -104,6 +104,13 @@ def load(name: str, split: str, raw_dir: Folder = None, data_dir: Folder = None,
     dataset.check_split(split)
     options = tuple(sorted(dataset.options(**view).items()))
     return _load(name, split, prepare(name, raw_dir, data_dir), options)
+
+
+def rows(name: str, split: str, raw_dir: Folder = None, data_dir: Folder = None) -> Rows:
+    """The rows of a split as they lie on disk, before any view. Errors are those of ``prepare``."""
+    dataset = stored(name)
+    dataset.check_split(split)
+    return builder.read(dataset, prepare(name, raw_dir, data_dir), split)
 
 
 @functools.lru_cache(maxsize=16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lstm_jax.datasets.bach_chorales import BACH_CHORALES
 from lstm_jax.datasets.digits import DIGITS
+from lstm_jax.datasets.ett import ETT
 from lstm_jax.datasets.jsb_chorales import JSB_CHORALES
 from lstm_jax.datasets.mnist import MNIST
 from lstm_jax.datasets.nottingham import NOTTINGHAM
@@ -14,7 +15,7 @@ from lstm_jax.names import Registry
 
 DATASETS: dict[str, Dataset] = Registry(
     "data set",
-    (DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS, SPOKEN_WORDS, SPOKEN_STRINGS),
+    (DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS, SPOKEN_WORDS, SPOKEN_STRINGS, ETT),
 )
 """Name -> record. Unknown names raise a KeyError with the nearest one."""
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lstm_jax.names import nearest
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.train import ctc
+from lstm_jax.train import ctc, student_t
 
 
 class Mean(NamedTuple):
@@ -57,6 +57,7 @@ METRICS: dict[str, dict[str, Metric]] = {
     "squared_error": {"mse": _at_each_step(_squared_error)},
     "softmax": {"nll": _at_each_step(_cross_entropy), "accuracy": _at_each_step(_correct)},
     "bernoulli": {"nll": _at_each_step(_binary_cross_entropy)},
+    "student_t": {"nll": _at_each_step(student_t.nll), "mse": _at_each_step(student_t.squared_error)},
     "ctc": {"nll": ctc.nll, "error": ctc.label_errors, "wrong": ctc.wrong_strings},
 }
 """Metrics of each loss, functions of ``(outputs (T, B, O), batch)`` to values and their weights, ``(T, B)`` or, one a
@@ -74,8 +75,8 @@ def measure(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
     """Every metric of ``loss`` over what it counts: steps, sequences, or the labels in them; as (total, count).
 
     Args:
-        loss: ``"squared_error"`` (mean over outputs), ``"softmax"`` (nats), ``"bernoulli"`` (nats, sum over outputs):
-            where ``loss_mask`` is true; ``"ctc"`` (nats a sequence, see ``ctc.py``).
+        loss: ``"squared_error"`` (mean over outputs), ``"softmax"`` (nats), ``"bernoulli"`` (nats, sum over outputs),
+            ``"student_t"`` (nats, mean over numbers): where ``loss_mask`` is true; ``"ctc"`` (nats a sequence).
         outputs: ``(T, B, O)`` predictions or logits.
         batch: targets ``(T, B)`` or ``(T, B, O)``; what stands in uncounted steps, NaN included, reaches neither
             values nor gradients.

@@ -82,5 +82,6 @@ def test_every_record_says_what_tasks_say(name):
         ("bernoulli", "nll", False),
         ("ctc", "wrong", False),
         ("ctc", "error", False),
+        ("student_t", "nll", False),
     }
     assert record.input_size > 0 and record.output_size > 0

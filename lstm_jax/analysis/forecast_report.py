@@ -1,0 +1,145 @@
+"""Table and figure of the forecasting experiment, from its results alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lstm_jax.analysis.report import markdown
+from lstm_jax.studies.forecasting import FAN, LEVELS, ScoreRow, read_scores
+from lstm_jax.studies.statistics import mean_interval
+from lstm_jax.train.records import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DASH = "–"
+INSIDE = "coverage_80"
+POINTS: Mapping[str, str] = MappingProxyType({"mse": "MSE", "mae": "MAE"})
+DOUBTS: Mapping[str, str] = MappingProxyType({"crps": "CRPS", INSIDE: "inside"})
+TRUTH, MEDIAN, BAND = "#000000", "#0072B2", "#56B4E9"
+
+
+def publish(folder: Path) -> tuple[Path, Path]:
+    """Write ``table.md`` and ``figure.png`` into the folder of the results; returns both paths."""
+    from lstm_jax.analysis.forest import save_figure
+
+    table, figure = folder / "table.md", folder / "figure.png"
+    write_atomically(table, (readme_section(folder) + "\n").encode())
+    with np.load(folder / FAN) as fans:
+        save_figure(fan_figure({name: fans[name] for name in fans.files}), figure)
+    return table, figure
+
+
+def readme_section(folder: Path) -> str:
+    """A table a series: squared and absolute error, ranked probability and coverage, by hours ahead."""
+    found = read_scores(folder)
+    parts = []
+    for series in dict.fromkeys(row.series for row in found):
+        of_series = [row for row in found if row.series == series]
+        points, doubts = (_table(of_series, names) for names in (POINTS, DOUBTS))
+        parts.append(f"### ETT{series}: how far off\n\n{points}\n\n### ETT{series}: how sure\n\n{doubts}")
+    return "\n\n".join([*parts, _legend(found)])
+
+
+def _table(rows: Sequence[ScoreRow], names: Mapping[str, str]) -> str:
+    """A row a model, a column a horizon and a score of ``names``."""
+    horizons = sorted({row.horizon for row in rows})
+    models = list(dict.fromkeys(row.model for row in rows))
+
+    def of(model: str, horizon: int) -> list[ScoreRow]:
+        return [row for row in rows if (row.model, row.horizon) == (model, horizon)]
+
+    lines = []
+    for model in models:
+        size = max(row.parameters for row in rows if row.model == model)
+        cells = [model, f"{size:,}" if size else DASH]
+        for horizon in horizons:
+            for name in names:
+                best = min(_mean(of(other, horizon), name) for other in models)
+                here = of(model, horizon)
+                cells.append(_inside(here) if name == INSIDE else _cell(here, name, best))
+        lines.append(tuple(cells))
+    header = ("model", "numbers learned", *(f"{text} {hours}" for hours in horizons for text in names.values()))
+    return markdown(header, lines)
+
+
+def _inside(rows: Sequence[ScoreRow]) -> str:
+    return " / ".join(f"{100 * _mean(rows, name):.0f}" for name in (INSIDE, "coverage_95"))
+
+
+def _mean(rows: Sequence[ScoreRow], name: str) -> float:
+    return sum(getattr(row, name) for row in rows) / len(rows) if rows else math.nan
+
+
+def _cell(rows: Sequence[ScoreRow], name: str, best: float) -> str:
+    interval = mean_interval([getattr(row, name) for row in rows])
+    half = (interval.high - interval.low) / 2
+    text = f"{interval.mean:.3f}" + ("" if math.isnan(half) else f" ± {half:.3f}")
+    return f"**{text}**" if interval.mean <= best else text
+
+
+def _legend(found: Sequence[ScoreRow]) -> str:
+    count = max(row.windows for row in found)
+    seeds = len({row.seed for row in found if row.seed >= 0})
+    machines = sorted({f"{row.device}, commit {row.commit}" for row in found})
+    levels = " and ".join(f"{100 * level:.0f}" for level in LEVELS)
+    return (
+        "Test part, deviations of the training hours; means over the hours ahead and all seven values; lower "
+        f"is better, bold: best of a column. {count} forecasts. Cells: mean ± half of the 95 % t-interval "
+        f"over {seeds} seed{'s' * (seeds != 1)}; MSE of the mean, MAE of the median sample. Inside: per cent of what "
+        f"came within the central {levels} % intervals. Others: normal intervals as wide as the errors on validation. "
+        f"({'; '.join(machines)})."
+    )
+
+
+def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
+    """A panel a series and cell: what was known, what came, and median and intervals of one network's samples.
+
+    Raises:
+        ImportError: without matplotlib.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
+    from lstm_jax.analysis.forest import FONT
+
+    context = int(fans["context"])
+    names = [name for name in fans if name != "context" and not name.endswith(" truth")]
+    series = list(dict.fromkeys(name.split(" ", 1)[0] for name in names))
+    cells = list(dict.fromkeys(name.split(" ", 1)[1] for name in names))
+    with matplotlib.rc_context(FONT):
+        figure = Figure(figsize=(3.5 * len(series), 0.4 + 1.05 * len(cells)), layout="constrained")
+        panels = figure.subplots(len(cells), len(series), squeeze=False, sharex=True, sharey="col")
+        for row, cell in zip(panels, cells, strict=True):
+            for axes, one in zip(row, series, strict=True):
+                _fan(axes, fans[f"{one} {cell}"], fans[f"{one} truth"], context)
+                axes.set_title(f"ETT{one}, {cell}", pad=3, loc="left")
+        for axes in panels[:, 0]:
+            axes.set_ylabel("oil temperature")
+        for axes in panels[-1]:
+            axes.set_xlabel("hours from the last known one")
+        panels[0, 0].legend(loc="lower left", frameon=False, ncols=3)
+    return figure
+
+
+def _fan(axes: Axes, samples: np.ndarray, truth: np.ndarray, context: int) -> None:
+    hours = np.arange(len(truth)) - context + 1
+    ahead = hours[context:]
+    for level in sorted(LEVELS, reverse=True):
+        low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        label = f"{100 * level:.0f} % of samples" if level == LEVELS[0] else None
+        axes.fill_between(ahead, low, high, color=BAND, alpha=0.3, linewidth=0, label=label)
+    axes.plot(ahead, np.median(samples, axis=0), color=MEDIAN, linewidth=0.8, label="median")
+    axes.plot(hours, truth, color=TRUTH, linewidth=0.6, label="what came")
+    axes.axvline(0, color=TRUTH, linewidth=0.4, linestyle=":")
+    axes.margins(x=0)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,216 @@
+"""A comparison of forecasts: train every cell, let it and the baselines forecast the test part, score them all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lstm_jax.datasets import rows
+from lstm_jax.datasets.ett import Windows, windows
+from lstm_jax.studies.forecasts import (
+    BASELINES,
+    LEVELS,
+    Score,
+    deviation_of,
+    fit_linear,
+    sample_forward,
+    score_normal,
+    score_samples,
+    shorter,
+)
+from lstm_jax.train import load_run, train
+from lstm_jax.train.config import Config
+from lstm_jax.train.machine import describe_machine, use_whole_machine
+from lstm_jax.train.records import write_atomically, write_json
+
+SCORES, FAN = "scores.csv", "fan.npz"
+LINEAR = "linear"
+SAMPLE_SEED = 0
+SHOWN_WINDOW, SHOWN_CHANNEL = 40, -1
+"""What the figure shows: one window of the test part, the oil temperature."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared.
+
+    Attributes:
+        configs: of each series and cell; several trials of one are its seeds.
+        context: hours that every forecast is made from.
+        horizons: hours ahead, rising; scores of each are means over all hours up to it.
+        samples: of each network and window.
+        every: hours from one forecast to the next.
+    """
+
+    configs: Mapping[tuple[str, str], Config]
+    context: int
+    horizons: tuple[int, ...]
+    samples: int
+    every: int
+
+
+class ScoreRow(NamedTuple):
+    """The score of one model on the test part; ``seed`` is -1 where nothing was drawn at random."""
+
+    series: str
+    model: str
+    seed: int
+    horizon: int
+    windows: int
+    parameters: int
+    mse: float
+    mae: float
+    crps: float
+    coverage_80: float
+    coverage_95: float
+    seconds: float
+    commit: str
+    device: str
+
+
+def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
+    """Train what is missing, forecast, and write ``scores.csv``, ``fan.npz`` and ``manifest.json`` into a folder."""
+    use_whole_machine()
+    begun, machine = time.monotonic(), describe_machine()
+    found: list[ScoreRow] = []
+    fans: dict[str, np.ndarray] = {}
+    for series in dict.fromkeys(series for series, _ in plan.configs):
+        for row in _baselines(plan, series, machine):
+            found.append(row)
+        for (of_series, cell), config in plan.configs.items():
+            if of_series == series:
+                place = folder / "runs" / f"{series}-{cell}"
+                summary = train(config, place, resume=not overwrite, overwrite=overwrite)
+                scored, fan = _network(plan, series, cell, place, summary.parameters, machine)
+                found += scored
+                fans[f"{series} {cell}"] = fan
+        test = _cut(plan, series, "test")
+        fans[f"{series} truth"] = test.values[SHOWN_WINDOW % len(test.values), :, SHOWN_CHANNEL]
+        write_scores(folder / SCORES, found)
+    stream = io.BytesIO()
+    fans["context"] = np.array(plan.context)
+    np.savez_compressed(stream, allow_pickle=False, **fans)
+    write_atomically(folder / FAN, stream.getvalue())
+    write_json(
+        folder / "manifest.json",
+        {"command": sys.argv, "wall_seconds": round(time.monotonic() - begun, 1), **machine},
+    )
+    return found
+
+
+def _cut(plan: Plan, series: str, part: str) -> Windows:
+    """The windows of a part, as long as the longest horizon asks: the same for all of them."""
+    return windows(rows("ett", part), series, plan.context, plan.horizons[-1], plan.every)
+
+
+def _row(
+    series: str,
+    model: str,
+    seed: int,
+    horizon: int,
+    count: int,
+    score: Score,
+    machine: Mapping[str, Any],
+    parameters: int = 0,
+    seconds: float = 0.0,
+) -> ScoreRow:
+    code = f"{str(machine['commit'])[:12]}{'+' if machine['dirty'] else ''}"
+    numbers = score.mse, score.mae, score.crps, score.coverage[0], score.coverage[1], round(seconds, 2)
+    return ScoreRow(series, model, seed, horizon, count, parameters, *numbers, code, str(machine["processor"]))
+
+
+def _baselines(plan: Plan, series: str, machine: Mapping[str, Any]) -> Iterator[ScoreRow]:
+    """Each forecast as wide as its errors on validation, hour by hour ahead and channel by channel."""
+    validation, test = (_cut(plan, series, part) for part in ("validation", "test"))
+    for horizon in plan.horizons:
+        train = windows(rows("ett", "train"), series, plan.context, horizon, 1)
+        linear = fit_linear(train, shorter(validation, horizon))
+        ways: dict[str, Callable[[Windows], np.ndarray]] = {
+            name: forecast for name, forecast in BASELINES.items() if not _too_long(name, plan.context)
+        }
+        known, asked = shorter(validation, horizon), shorter(test, horizon)
+        for name, forecast in {**ways, LINEAR: linear.forecast}.items():
+            deviation = deviation_of(forecast(known), known.values[:, plan.context :])
+            score = score_normal(forecast(asked), deviation, asked.values[:, plan.context :])
+            size = linear.weights.size if name == LINEAR else 0
+            yield _row(series, name, -1, horizon, len(asked.values), score, machine, size)
+
+
+def _too_long(name: str, context: int) -> bool:
+    """A season that the context does not hold cannot be repeated."""
+    return {"naive, day": 24, "naive, week": 168}.get(name, 0) > context
+
+
+def _network(
+    plan: Plan, series: str, cell: str, place: Path, parameters: int, machine: Mapping[str, Any]
+) -> tuple[list[ScoreRow], np.ndarray]:
+    """Scores of every seed, and the samples of the first one for the window that is shown."""
+    config, params = load_run(place)
+    seeds, test = config.train.trials, _cut(plan, series, "test")
+    truth = test.values[:, plan.context :]
+
+    def forecast(number: int) -> tuple[np.ndarray, float]:
+        """All samples of one seed, and the seconds they took; each on a device of its own."""
+        begun = time.monotonic()
+        network = params if seeds == 1 else jax.tree.map(lambda leaf: leaf[number], params)
+        device = jax.devices()[number % jax.device_count()]
+        with jax.default_device(device):
+            network, key = jax.device_put((network, jax.random.key(SAMPLE_SEED)), device)
+            samples = sample_forward(config.model, network, test, plan.samples, key)
+        return samples, time.monotonic() - begun
+
+    found, fan = [], np.zeros(0)
+    with ThreadPoolExecutor(jax.device_count()) as pool:
+        for number, (samples, seconds) in enumerate(pool.map(forecast, range(seeds))):
+            seed = config.train.seed + number
+            for horizon in plan.horizons:
+                score = score_samples(samples[:, :, :horizon], truth[:, :horizon])
+                found.append(_row(series, cell, seed, horizon, len(truth), score, machine, parameters, seconds))
+            if number == 0:
+                fan = samples[:, SHOWN_WINDOW % len(truth), :, SHOWN_CHANNEL]
+    return found, fan
+
+
+def write_scores(path: Path, scores: list[ScoreRow]) -> None:
+    """As CSV."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(ScoreRow._fields)
+    writer.writerows(scores)
+    write_atomically(path, stream.getvalue().encode())
+
+
+_TEXTS = {"series", "model", "commit", "device"}
+_COUNTS = {"seed", "horizon", "windows", "parameters"}
+
+
+def read_scores(folder: Path) -> list[ScoreRow]:
+    """What ``write_scores`` wrote into a folder.
+
+    Raises:
+        FileNotFoundError: nothing was run there.
+    """
+    path = folder / SCORES
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no {SCORES}; run the experiment first")
+    with path.open(newline="") as stream:
+        return [_parsed(row) for row in csv.DictReader(stream)]
+
+
+def _parsed(row: Mapping[str, str]) -> ScoreRow:
+    kinds: dict[str, Any] = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_COUNTS, int)}
+    values: Any = [kinds.get(name, float)(row[name]) for name in ScoreRow._fields]
+    return ScoreRow._make(values)
+
+
+__all__ = ["LEVELS", "LINEAR", "Plan", "ScoreRow", "read_scores", "run", "write_scores"]

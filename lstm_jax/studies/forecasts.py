@@ -1,0 +1,187 @@
+"""Forecasts of many hours at once: a trained network's samples, the baselines that it must beat, and their scores.
+
+In units of the training hours (see ``datasets/ett.py``): N windows, F hours ahead, K channels, S samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lstm_jax.datasets.ett import Windows
+from lstm_jax.modules.readout import readout
+from lstm_jax.train.config import ModelConfig
+from lstm_jax.train.network import Network
+from lstm_jax.train.student_t import draw
+from lstm_jax.unroll.stack import unroll_stack
+
+DAY, WEEK = 24, 168
+AT_ONCE = 32
+"""Windows whose samples are drawn in one call."""
+LEVELS = (0.8, 0.95)
+"""Shares that central intervals are meant to hold."""
+
+
+class Score(NamedTuple):
+    """How good forecasts were; means over windows, hours and channels.
+
+    Attributes:
+        mse, mae: of the mean and of the median forecast.
+        crps: continuous ranked probability score, in the units of ``mae``: its value for forecasts without doubt.
+        coverage: share of what came that lay inside the central intervals, one for each of ``LEVELS``.
+    """
+
+    mse: float
+    mae: float
+    crps: float
+    coverage: tuple[float, float]
+
+
+def shorter(windows: Windows, ahead: int) -> Windows:
+    """The same windows with fewer hours to forecast."""
+    end = windows.context + ahead
+    return windows._replace(values=windows.values[:, :end], dates=windows.dates[:, :end])
+
+
+# -- the network
+
+
+def sample_forward(config: ModelConfig, params: Network, windows: Windows, samples: int, key: jax.Array) -> np.ndarray:
+    """``(S, N, F, K)``: the network reads the context, then each sample is fed with what it has drawn itself."""
+    parts = []
+    for first in range(0, len(windows.values), AT_ONCE):
+        places = np.minimum(np.arange(first, first + AT_ONCE), len(windows.values) - 1)  # one shape, one program
+        part = Windows(windows.context, *(array[places] for array in windows[1:]))
+        known = part.relative(part.values)[:, : windows.context]
+        drawn = _samples(
+            config, samples, params, known.swapaxes(0, 1), part.dates.swapaxes(0, 1), jax.random.fold_in(key, first)
+        )
+        relative = np.asarray(drawn).transpose(1, 2, 0, 3)
+        parts.append(part.absolute(relative)[:, : len(windows.values) - first])
+    return np.concatenate(parts, axis=1)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _samples(
+    config: ModelConfig, samples: int, params: Network, known: jax.Array, dates: jax.Array, key: jax.Array
+) -> jax.Array:
+    """``(F, S, N, K)`` from known values ``(C, N, K)`` and the calendar ``(C + F, N, 4)``, relative to the context."""
+    context = len(known)
+    run = partial(unroll_stack, config.variant, params.stack, backend=config.backend)
+    ys, states = run(jnp.concatenate([known, dates[1 : context + 1]], axis=-1))
+    wide = jax.tree.map(lambda a: jnp.tile(a, (samples, *[1] * (a.ndim - 1))), states)  # rows: sample by sample
+    outputs = jnp.tile(readout(params.readout, ys[-1]), (samples, 1))
+
+    def hour(carry: tuple[Any, jax.Array], now: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+        states, outputs = carry
+        key, date = now
+        value = draw(key, outputs)
+        inputs = jnp.concatenate([value, jnp.tile(date, (samples, 1))], axis=-1)
+        ys, states = run(inputs[None], initial_state=states)
+        return (states, readout(params.readout, ys[0])), value
+
+    later = jnp.concatenate([dates[context + 1 :], dates[-1:]])  # after the last hour nothing is asked
+    _, values = lax.scan(hour, (wide, outputs), (jax.random.split(key, len(later)), later))
+    return values.reshape(len(later), samples, *known.shape[1:])
+
+
+# -- the baselines
+
+
+def seasonal_naive(windows: Windows, period: int) -> np.ndarray:
+    """``(N, F, K)``: each hour is like the latest known one of the same phase."""
+    ahead = windows.values.shape[1] - windows.context
+    back = windows.context - period + np.arange(ahead) % period
+    return windows.values[:, back]
+
+
+def drift(windows: Windows) -> np.ndarray:
+    """``(N, F, K)``: the line through the first and the last known hour goes on."""
+    known = windows.values[:, : windows.context]
+    slope = (known[:, -1:] - known[:, :1]) / (windows.context - 1)
+    ahead = np.arange(1, windows.values.shape[1] - windows.context + 1)
+    return known[:, -1:] + slope * ahead[:, None]
+
+
+BASELINES: Mapping[str, Callable[[Windows], np.ndarray]] = MappingProxyType(
+    {
+        "naive, day": partial(seasonal_naive, period=DAY),
+        "naive, week": partial(seasonal_naive, period=WEEK),
+        "drift": drift,
+    }
+)
+"""Forecasts that learn nothing."""
+PENALTIES = (1.0, 10.0, 100.0, 1000.0)
+
+
+class Linear(NamedTuple):
+    """One linear map from the context, relative to its last hour, to every hour ahead; the same for all channels.
+
+    Zeng et al., "Are Transformers Effective for Time Series Forecasting?", 2023 (NLinear), here in closed form.
+    """
+
+    weights: np.ndarray
+
+    def forecast(self, windows: Windows) -> np.ndarray:
+        """``(N, F, K)``."""
+        known = windows.values[:, : windows.context]
+        return np.einsum("nck,cf->nfk", known - known[:, -1:], self.weights) + known[:, -1:]
+
+
+def fit_linear(train: Windows, validation: Windows) -> Linear:
+    """Ridge regression on the training windows; the penalty with the least squared error on validation."""
+    known = train.values[:, : train.context].astype(np.float64)
+    inputs = (known - known[:, -1:]).swapaxes(1, 2).reshape(-1, train.context)
+    targets = (train.values[:, train.context :] - known[:, -1:]).swapaxes(1, 2).reshape(len(inputs), -1)
+    gram, moments = inputs.T @ inputs, inputs.T @ targets
+    fits = [
+        Linear(np.linalg.solve(gram + penalty * np.eye(len(gram)), moments).astype(np.float32))
+        for penalty in PENALTIES
+    ]
+    truth = validation.values[:, validation.context :]
+    return min(fits, key=lambda fit: float(((fit.forecast(validation) - truth) ** 2).mean()))
+
+
+# -- scores
+
+
+def score_samples(samples: np.ndarray, truth: np.ndarray) -> Score:
+    """Of ``(S, N, F, K)`` samples, S >= 2, against ``(N, F, K)``."""
+    count = len(samples)
+    if count < 2:
+        raise ValueError(f"scores need 2 samples or more, got {count}")
+    ordered = np.sort(samples, axis=0)
+    error = float(np.abs(ordered - truth).mean())
+    ranks = (2 * np.arange(1, count + 1) - count - 1).reshape(-1, 1, 1, 1)
+    spread = float((ordered * ranks).sum(0).mean()) / (count * (count - 1))  # half the mean distance of two samples
+    point = float(((samples.mean(0) - truth) ** 2).mean()), float(np.abs(np.median(ordered, axis=0) - truth).mean())
+    low, high = (np.quantile(ordered, [(1 + sign * level) / 2 for level in LEVELS], axis=0) for sign in (-1, 1))
+    inside = ((low <= truth) & (truth <= high)).mean(axis=(1, 2, 3))
+    return Score(*point, error - spread, (float(inside[0]), float(inside[1])))
+
+
+def score_normal(forecast: np.ndarray, deviation: np.ndarray, truth: np.ndarray) -> Score:
+    """Of ``(N, F, K)`` forecasts, each the middle of a normal distribution of ``deviation (F, K)``.
+
+    Source of the closed form of the CRPS: Gneiting & Raftery, "Strictly proper scoring rules", 2007, eq. 21.
+    """
+    from scipy.stats import norm
+
+    error = truth - forecast
+    z = error / deviation
+    crps = deviation * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / math.sqrt(math.pi))
+    narrow, wide = (float((np.abs(z) <= norm.ppf((1 + level) / 2)).mean()) for level in LEVELS)
+    return Score(float((error**2).mean()), float(np.abs(error).mean()), float(crps.mean()), (narrow, wide))
+
+
+def deviation_of(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """``(F, K)``: root mean squared error over windows, by hour ahead and channel."""
+    return np.maximum(np.sqrt(((forecast - truth) ** 2).mean(0)), 1e-6)

@@ -1,0 +1,117 @@
+"""Forecasts: baselines by hand, scores against closed forms, samples against a network fed hour by hour."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax.datasets.ett import Windows
+from lstm_jax.studies.forecasts import (
+    AT_ONCE,
+    BASELINES,
+    deviation_of,
+    fit_linear,
+    sample_forward,
+    score_normal,
+    score_samples,
+)
+from lstm_jax.tasks.batch import Batch
+from lstm_jax.train import ModelConfig, apply_network
+from lstm_jax.train.network import init_network
+from lstm_jax.train.student_t import distribution
+
+CONTEXT, AHEAD, K = 180, 30, 7
+
+
+def cut(values: np.ndarray, context: int = CONTEXT) -> Windows:
+    known, rng = values[:, :context], np.random.default_rng(1)
+    dates = rng.normal(size=(*values.shape[:2], 4)).astype(np.float32)
+    return Windows(
+        context, values.astype(np.float32), dates, known.mean(1, keepdims=True), known.std(1, keepdims=True)
+    )
+
+
+def test_naive_forecasts_repeat_the_last_day_or_week():
+    hours = np.arange(CONTEXT + AHEAD)
+    daily = np.sin(2 * np.pi * hours / 24)[None, :, None] + np.zeros((2, 1, K))
+    weekly = np.sin(2 * np.pi * hours / 168)[None, :, None] + np.zeros((2, 1, K))
+    for name, values in (("naive, day", daily), ("naive, week", weekly), ("naive, week", daily)):
+        found = BASELINES[name](cut(values))
+        np.testing.assert_allclose(found, values[:, CONTEXT:], atol=1e-5)
+    walk = np.random.default_rng(0).normal(size=(3, CONTEXT + AHEAD, K))
+    found = BASELINES["naive, day"](cut(walk))
+    np.testing.assert_allclose(found[:, 25], walk[:, CONTEXT - 23], rtol=1e-6)
+
+
+def test_drift_goes_on_along_the_line():
+    slopes = np.arange(1.0, 1 + K)
+    values = (np.arange(CONTEXT + AHEAD)[:, None] * slopes + 5)[None]
+    np.testing.assert_allclose(BASELINES["drift"](cut(values)), values[:, CONTEXT:], rtol=1e-5)
+
+
+def test_the_linear_model_finds_a_linear_law_and_is_blind_to_levels():
+    rng = np.random.default_rng(0)
+    law = rng.normal(size=(12, 3)) / 12
+
+    def windows(count: int) -> Windows:
+        known = rng.normal(size=(count, 12, K)).cumsum(1) + 10 * rng.normal(size=(count, 1, K))
+        last = known[:, -1:]
+        later = np.einsum("nck,cf->nfk", known - last, law) + last
+        return cut(np.concatenate([known, later], axis=1), 12)
+
+    fit, fresh = fit_linear(windows(400), windows(50)), windows(50)
+    np.testing.assert_allclose(fit.forecast(fresh), fresh.values[:, 12:], atol=0.05)
+    lifted = fresh._replace(values=fresh.values + 3)
+    np.testing.assert_allclose(fit.forecast(lifted), fit.forecast(fresh) + 3, atol=1e-4)
+
+
+def test_scores_of_samples_are_those_of_the_normal_they_are_drawn_from():
+    rng = np.random.default_rng(0)
+    middle, deviation = rng.normal(size=(40, 5, K)), rng.uniform(0.5, 2, size=(5, K))
+    truth = middle + deviation * rng.normal(size=middle.shape)
+    exact = score_normal(middle, deviation, truth)
+    drawn = score_samples(middle + deviation * rng.normal(size=(800, *middle.shape)), truth)
+    assert drawn.mse == pytest.approx(exact.mse, rel=0.01) and drawn.mae == pytest.approx(exact.mae, rel=0.01)
+    assert drawn.crps == pytest.approx(exact.crps, rel=0.01)
+    np.testing.assert_allclose(drawn.coverage, exact.coverage, atol=0.01)
+    np.testing.assert_allclose(exact.coverage, (0.8, 0.95), atol=0.03)
+
+
+def test_the_score_of_few_samples_is_fair_and_of_certain_ones_the_absolute_error():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(4000, 1, 1))
+    few, many = (score_samples(rng.normal(size=(count, 4000, 1, 1)), truth).crps for count in (2, 200))
+    assert few == pytest.approx(many, abs=0.03)
+    certain = score_samples(np.broadcast_to(truth + 0.3, (5, *truth.shape)), truth)
+    assert certain.crps == pytest.approx(0.3) and certain.mae == pytest.approx(0.3) and certain.coverage == (0, 0)
+    with pytest.raises(ValueError, match="2 samples or more, got 1"):
+        score_samples(truth[None], truth)
+
+
+def test_deviations_are_by_hour_ahead_and_channel():
+    error = np.random.default_rng(0).normal(size=(9, 4, 2)) * [1, 10]
+    np.testing.assert_allclose(deviation_of(error, np.zeros_like(error)), np.sqrt((error**2).mean(0)))
+
+
+@pytest.mark.parametrize("variant", ["V", "FGR"])
+def test_a_network_almost_without_doubt_is_fed_with_what_it_says(variant):
+    model = ModelConfig(variant, 5, num_layers=2)
+    params = init_network(jax.random.key(0), model, K + 4, 3 * K)
+    bias = params.readout.b.at[K : 2 * K].set(-30.0).at[2 * K :].set(200.0)  # the least scale, nearly normal
+    weights = params.readout.W.at[:, K:].set(0.0)
+    params = params._replace(readout=params.readout._replace(W=weights, b=bias))
+    context, ahead, count = 6, 4, AT_ONCE + 3
+    given = cut(np.random.default_rng(0).normal(size=(count, context + ahead, K)), context)
+    found = sample_forward(model, params, given, 3, jax.random.key(1))
+    assert found.shape == (3, count, ahead, K) and np.ptp(found, axis=0).max() < 0.1
+
+    values = given.relative(given.values)[:, :context]
+    for hour in range(ahead):  # the whole past again, every hour
+        inputs = np.concatenate([values, given.dates[:, 1 : context + hour + 1]], axis=2).swapaxes(0, 1)
+        lengths = np.full(count, context + hour)
+        outputs = apply_network(model, params, Batch(jnp.asarray(inputs), None, lengths, None))[-1]
+        said = np.asarray(distribution(outputs).location)
+        values = np.concatenate([values, said[:, None]], axis=1)
+    np.testing.assert_allclose(found.mean(0), given.absolute(values[:, context:]), atol=0.05)
