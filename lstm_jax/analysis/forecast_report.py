@@ -62,7 +62,7 @@ def _table(rows: Sequence[ScoreRow], names: Mapping[str, str]) -> str:
         cells = [model, f"{size:,}" if size else DASH]
         for horizon in horizons:
             for name in names:
-                best = min(_mean(of(other, horizon), name) for other in models)
+                best = float(np.nanmin([_mean(of(other, horizon), name) for other in models]))
                 here = of(model, horizon)
                 cells.append(_inside(here) if name == INSIDE else _cell(here, name, best))
         lines.append(tuple(cells))
@@ -74,12 +74,21 @@ def _inside(rows: Sequence[ScoreRow]) -> str:
     return " / ".join(f"{100 * _mean(rows, name):.0f}" for name in (INSIDE, "coverage_95"))
 
 
+def _values(rows: Sequence[ScoreRow], name: str) -> list[float]:
+    """Those of the seeds that have a score."""
+    return [value for row in rows if not math.isnan(value := getattr(row, name))]
+
+
 def _mean(rows: Sequence[ScoreRow], name: str) -> float:
-    return sum(getattr(row, name) for row in rows) / len(rows) if rows else math.nan
+    values = _values(rows, name)
+    return sum(values) / len(values) if values else math.nan
 
 
 def _cell(rows: Sequence[ScoreRow], name: str, best: float) -> str:
-    interval = mean_interval([getattr(row, name) for row in rows])
+    values = _values(rows, name)
+    if not values:
+        return DASH
+    interval = mean_interval(values)
     half = (interval.high - interval.low) / 2
     text = f"{interval.mean:.3f}" + ("" if math.isnan(half) else f" ± {half:.3f}")
     return f"**{text}**" if interval.mean <= best else text
@@ -88,6 +97,8 @@ def _cell(rows: Sequence[ScoreRow], name: str, best: float) -> str:
 def _legend(found: Sequence[ScoreRow]) -> str:
     count = max(row.windows for row in found)
     seeds = len({row.seed for row in found if row.seed >= 0})
+    diverged = sorted({(row.model, row.seed) for row in found if math.isnan(row.mse)})
+    lost = f"Diverged, and left out: {', '.join(f'{model} {seed}' for model, seed in diverged)}. " if diverged else ""
     machines = sorted({f"{row.device}, commit {row.commit}" for row in found})
     levels = " and ".join(f"{100 * level:.0f}" for level in LEVELS)
     return (
@@ -95,7 +106,7 @@ def _legend(found: Sequence[ScoreRow]) -> str:
         f"is better, bold: best of a column. {count} forecasts. Cells: mean ± half of the 95 % t-interval "
         f"over {seeds} seed{'s' * (seeds != 1)}; MSE of the mean, MAE of the median sample. Inside: per cent of what "
         f"came within the central {levels} % intervals. Others: normal intervals as wide as the errors on validation. "
-        f"({'; '.join(machines)})."
+        f"{lost}({'; '.join(machines)})."
     )
 
 

@@ -52,6 +52,8 @@ def read_hours(path: Path) -> tuple[datetime, np.ndarray]:
             f"{path}: expected the columns {_HEADER!r}, got {lines[0][:80] if lines else ''!r}; {_REMEDY}"
         )
     days, rest = lines[1::2], lines[2::2]
+    if len(days) != len(rest):
+        raise RawDataError(f"{path}: hour {len(rest)}: expected a date and 7 numbers, got {days[-1]!r}; {_REMEDY}")
     if len(rest) < ENDS["test"]:
         raise RawDataError(f"{path}: expected {ENDS['test']} hours or more, got {len(rest)}; {_REMEDY}")
     values = np.empty((len(rest), len(CHANNELS)), np.float32)

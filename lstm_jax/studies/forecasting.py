@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +25,7 @@ from lstm_jax.studies.forecasts import (
     Score,
     deviation_of,
     fit_linear,
+    merged,
     sample_forward,
     score_normal,
     score_samples,
@@ -30,10 +33,14 @@ from lstm_jax.studies.forecasts import (
 )
 from lstm_jax.train import load_run, train
 from lstm_jax.train.config import Config
+from lstm_jax.train.loop import Summary
 from lstm_jax.train.machine import describe_machine, use_whole_machine
-from lstm_jax.train.records import write_atomically, write_json
+from lstm_jax.train.records import MANIFEST, write_atomically, write_json
 
 SCORES, FAN = "scores.csv", "fan.npz"
+NOTHING = Score(math.nan, math.nan, math.nan, (math.nan, math.nan))
+INTERRUPTED = 128
+"""Exit codes above this mean that ``train`` was stopped by a signal."""
 LINEAR = "linear"
 SAMPLE_SEED = 0
 SHOWN_WINDOW, SHOWN_CHANNEL = 40, -1
@@ -91,7 +98,9 @@ def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
             if of_series == series:
                 place = folder / "runs" / f"{series}-{cell}"
                 summary = train(config, place, resume=not overwrite, overwrite=overwrite)
-                scored, fan = _network(plan, series, cell, place, summary.parameters, machine)
+                if summary.exit_code > INTERRUPTED:  # a checkpoint is saved: the same command goes on
+                    raise KeyboardInterrupt
+                scored, fan = _network(plan, series, cell, place, summary)
                 found += scored
                 fans[f"{series} {cell}"] = fan
         test = _cut(plan, series, "test")
@@ -136,7 +145,7 @@ def _baselines(plan: Plan, series: str, machine: Mapping[str, Any]) -> Iterator[
         train = windows(rows("ett", "train"), series, plan.context, horizon, 1)
         linear = fit_linear(train, shorter(validation, horizon))
         ways: dict[str, Callable[[Windows], np.ndarray]] = {
-            name: forecast for name, forecast in BASELINES.items() if not _too_long(name, plan.context)
+            name: baseline.forecast for name, baseline in BASELINES.items() if baseline.needs <= plan.context
         }
         known, asked = shorter(validation, horizon), shorter(test, horizon)
         for name, forecast in {**ways, LINEAR: linear.forecast}.items():
@@ -146,39 +155,45 @@ def _baselines(plan: Plan, series: str, machine: Mapping[str, Any]) -> Iterator[
             yield _row(series, name, -1, horizon, len(asked.values), score, machine, size)
 
 
-def _too_long(name: str, context: int) -> bool:
-    """A season that the context does not hold cannot be repeated."""
-    return {"naive, day": 24, "naive, week": 168}.get(name, 0) > context
+def _network(plan: Plan, series: str, cell: str, place: Path, summary: Summary) -> tuple[list[ScoreRow], np.ndarray]:
+    """Scores of every seed, and the samples of the first one for the window that is shown.
 
-
-def _network(
-    plan: Plan, series: str, cell: str, place: Path, parameters: int, machine: Mapping[str, Any]
-) -> tuple[list[ScoreRow], np.ndarray]:
-    """Scores of every seed, and the samples of the first one for the window that is shown."""
+    A seed that was never validated, because it diverged before, has the score NaN.
+    """
     config, params = load_run(place)
+    trained_by = json.loads((place / MANIFEST).read_text())["sittings"][-1]
     seeds, test = config.train.trials, _cut(plan, series, "test")
-    truth = test.values[:, plan.context :]
+    shown = SHOWN_WINDOW % len(test.values)
 
-    def forecast(number: int) -> tuple[np.ndarray, float]:
-        """All samples of one seed, and the seconds they took; each on a device of its own."""
+    def forecast(number: int) -> tuple[list[Score], np.ndarray, float]:
+        """Scores by horizon of one seed, its samples for the shown window, seconds; each on a device of its own."""
         begun = time.monotonic()
         network = params if seeds == 1 else jax.tree.map(lambda leaf: leaf[number], params)
+        parts: list[list[tuple[int, Score]]] = [[] for _ in plan.horizons]
+        fan, first = np.zeros(0), 0
         device = jax.devices()[number % jax.device_count()]
         with jax.default_device(device):
             network, key = jax.device_put((network, jax.random.key(SAMPLE_SEED)), device)
-            samples = sample_forward(config.model, network, test, plan.samples, key)
-        return samples, time.monotonic() - begun
+            for cut, samples in sample_forward(config.model, network, test, plan.samples, key):
+                truth = cut.values[:, plan.context :]
+                for part, horizon in zip(parts, plan.horizons, strict=True):
+                    part.append((len(truth), score_samples(samples[:, :, :horizon], truth[:, :horizon])))
+                if first <= shown < first + len(truth):
+                    fan = samples[:, shown - first, :, SHOWN_CHANNEL]
+                first += len(truth)
+        return [merged(part) for part in parts], fan, time.monotonic() - begun
 
-    found, fan = [], np.zeros(0)
+    found, first_fan = [], np.zeros(0)
     with ThreadPoolExecutor(jax.device_count()) as pool:
-        for number, (samples, seconds) in enumerate(pool.map(forecast, range(seeds))):
+        for number, (scores, fan, seconds) in enumerate(pool.map(forecast, range(seeds))):
             seed = config.train.seed + number
-            for horizon in plan.horizons:
-                score = score_samples(samples[:, :, :horizon], truth[:, :horizon])
-                found.append(_row(series, cell, seed, horizon, len(truth), score, machine, parameters, seconds))
+            for horizon, score in zip(plan.horizons, scores, strict=True):
+                known = score if summary.validation[number] is not None else NOTHING
+                facts = summary.parameters, seconds
+                found.append(_row(series, cell, seed, horizon, len(test.values), known, trained_by, *facts))
             if number == 0:
-                fan = samples[:, SHOWN_WINDOW % len(truth), :, SHOWN_CHANNEL]
-    return found, fan
+                first_fan = fan
+    return found, first_fan
 
 
 def write_scores(path: Path, scores: list[ScoreRow]) -> None:

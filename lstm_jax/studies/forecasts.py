@@ -6,7 +6,7 @@ In units of the training hours (see ``datasets/ett.py``): N windows, F hours ahe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from jax import lax
 from lstm_jax.datasets.ett import Windows
 from lstm_jax.modules.readout import readout
 from lstm_jax.train.config import ModelConfig
-from lstm_jax.train.network import Network
+from lstm_jax.train.network import Network, operands
 from lstm_jax.train.student_t import draw
 from lstm_jax.unroll.stack import unroll_stack
 
@@ -54,9 +54,19 @@ def shorter(windows: Windows, ahead: int) -> Windows:
 # -- the network
 
 
-def sample_forward(config: ModelConfig, params: Network, windows: Windows, samples: int, key: jax.Array) -> np.ndarray:
-    """``(S, N, F, K)``: the network reads the context, then each sample is fed with what it has drawn itself."""
-    parts = []
+def sample_forward(
+    config: ModelConfig, params: Network, windows: Windows, samples: int, key: jax.Array
+) -> Iterator[tuple[Windows, np.ndarray]]:
+    """The network reads the context, then each sample is fed with what it has drawn itself; some windows at a time.
+
+    Yields:
+        Windows, in order, and their samples ``(S, N, F, K)``.
+
+    Raises:
+        ValueError: a network that reads in both directions would have to know what it is to forecast.
+    """
+    if config.bidirectional:
+        raise ValueError("a network that reads in both directions cannot forecast; use bidirectional=False")
     for first in range(0, len(windows.values), AT_ONCE):
         places = np.minimum(np.arange(first, first + AT_ONCE), len(windows.values) - 1)  # one shape, one program
         part = Windows(windows.context, *(array[places] for array in windows[1:]))
@@ -64,9 +74,9 @@ def sample_forward(config: ModelConfig, params: Network, windows: Windows, sampl
         drawn = _samples(
             config, samples, params, known.swapaxes(0, 1), part.dates.swapaxes(0, 1), jax.random.fold_in(key, first)
         )
-        relative = np.asarray(drawn).transpose(1, 2, 0, 3)
-        parts.append(part.absolute(relative)[:, : len(windows.values) - first])
-    return np.concatenate(parts, axis=1)
+        count = min(AT_ONCE, len(windows.values) - first)
+        absolute = part.absolute(np.asarray(drawn).transpose(1, 2, 0, 3))
+        yield Windows(windows.context, *(array[:count] for array in part[1:])), absolute[:, :count]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -74,7 +84,7 @@ def _samples(
     config: ModelConfig, samples: int, params: Network, known: jax.Array, dates: jax.Array, key: jax.Array
 ) -> jax.Array:
     """``(F, S, N, K)`` from known values ``(C, N, K)`` and the calendar ``(C + F, N, 4)``, relative to the context."""
-    context = len(known)
+    context, params = len(known), operands(config, params)
     run = partial(unroll_stack, config.variant, params.stack, backend=config.backend)
     ys, states = run(jnp.concatenate([known, dates[1 : context + 1]], axis=-1))
     wide = jax.tree.map(lambda a: jnp.tile(a, (samples, *[1] * (a.ndim - 1))), states)  # rows: sample by sample
@@ -111,14 +121,20 @@ def drift(windows: Windows) -> np.ndarray:
     return known[:, -1:] + slope * ahead[:, None]
 
 
-BASELINES: Mapping[str, Callable[[Windows], np.ndarray]] = MappingProxyType(
+class Baseline(NamedTuple):
+    """A forecast that learns nothing, and the known hours that it needs."""
+
+    forecast: Callable[[Windows], np.ndarray]
+    needs: int
+
+
+BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {
-        "naive, day": partial(seasonal_naive, period=DAY),
-        "naive, week": partial(seasonal_naive, period=WEEK),
-        "drift": drift,
+        "naive, day": Baseline(partial(seasonal_naive, period=DAY), DAY),
+        "naive, week": Baseline(partial(seasonal_naive, period=WEEK), WEEK),
+        "drift": Baseline(drift, 2),
     }
 )
-"""Forecasts that learn nothing."""
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 
 
@@ -163,9 +179,21 @@ def score_samples(samples: np.ndarray, truth: np.ndarray) -> Score:
     ranks = (2 * np.arange(1, count + 1) - count - 1).reshape(-1, 1, 1, 1)
     spread = float((ordered * ranks).sum(0).mean()) / (count * (count - 1))  # half the mean distance of two samples
     point = float(((samples.mean(0) - truth) ** 2).mean()), float(np.abs(np.median(ordered, axis=0) - truth).mean())
-    low, high = (np.quantile(ordered, [(1 + sign * level) / 2 for level in LEVELS], axis=0) for sign in (-1, 1))
+    # "weibull": a new value of the same distribution lies below the q-quantile of few samples with probability q.
+    low, high = (
+        np.quantile(ordered, [(1 + sign * level) / 2 for level in LEVELS], axis=0, method="weibull")
+        for sign in (-1, 1)
+    )
     inside = ((low <= truth) & (truth <= high)).mean(axis=(1, 2, 3))
     return Score(*point, error - spread, (float(inside[0]), float(inside[1])))
+
+
+def merged(scores: Sequence[tuple[int, Score]]) -> Score:
+    """The score of all windows together, from that of each part and its number of windows."""
+    weights = [count for count, _ in scores]
+    columns = zip(*((*score[:3], *score.coverage) for _, score in scores), strict=True)
+    mse, mae, crps, narrow, wide = (float(np.average(column, weights=weights)) for column in columns)
+    return Score(mse, mae, crps, (narrow, wide))
 
 
 def score_normal(forecast: np.ndarray, deviation: np.ndarray, truth: np.ndarray) -> Score:

@@ -62,5 +62,7 @@ def at_length(cuts: tuple[int, ...], function: Callable[[Batch], Result], batch:
 
 
 def first_steps(batch: Batch, steps: int) -> Batch:
-    """The batch up to ``steps``."""
-    return Batch(batch.inputs[:steps], batch.targets[:steps], batch.lengths, batch.loss_mask[:steps])
+    """The batch up to ``steps``. Labels without times (CTC) have no steps of their own, hence stay."""
+    timed = batch.targets.shape[0] == batch.inputs.shape[0]
+    targets = batch.targets[:steps] if timed else batch.targets
+    return Batch(batch.inputs[:steps], targets, batch.lengths, batch.loss_mask[:steps])

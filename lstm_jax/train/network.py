@@ -57,7 +57,7 @@ def _gate_biases(config: ModelConfig, length: int) -> float | GateBias:
 
 def apply_network(config: ModelConfig, params: Network, batch: Batch) -> jax.Array:
     """Predictions ``(T, B, O)`` float32 of ``batch``; operands of the products in ``config.precision``."""
-    narrow = jax.tree.map(lambda weight: weight.astype(_operand_type(config, weight)), params)
+    narrow = operands(config, params)
     ys, _ = unroll_stack(
         config.variant,
         narrow.stack,
@@ -67,6 +67,11 @@ def apply_network(config: ModelConfig, params: Network, batch: Batch) -> jax.Arr
         remat_chunk=config.remat_chunk,
     )
     return readout(narrow.readout, ys)
+
+
+def operands(config: ModelConfig, params: Network) -> Network:
+    """The weights in the type that the products take, ``config.precision``."""
+    return jax.tree.map(lambda weight: weight.astype(_operand_type(config, weight)), params)
 
 
 def _operand_type(config: ModelConfig, weight: jax.Array) -> jnp.dtype:

@@ -49,6 +49,7 @@ def test_parts_are_twelve_four_and_four_months_one_after_the_other(made_up):
     ("change", "message"),
     [
         (lambda found: ["time", *found[1:]], "expected the columns 'date,HUFL"),
+        (lambda found: [*found, "2018-02-21"], "hour 14405: expected a date and 7 numbers, got '2018-02-21'"),
         (lambda found: found[:5000], "expected 14400 hours or more, got 4999"),
         (
             lambda found: [*found[:80], *found[81:]],

@@ -58,7 +58,8 @@ def test_a_network_is_scored_by_its_own_samples(finished):
     config, params = load_run(folder / "runs" / "h1-NP")
     test = windows(rows("ett", "test"), "h1", 30, 12, 300)
     second = jax.tree.map(lambda leaf: leaf[1], params)
-    samples = sample_forward(config.model, second, test, plan.samples, jax.random.key(0))
+    parts = sample_forward(config.model, second, test, plan.samples, jax.random.key(0))
+    samples = np.concatenate([samples for _, samples in parts], axis=1)
     for horizon in plan.horizons:
         cut = shorter(test, horizon)
         score = score_samples(samples[:, :, :horizon], cut.values[:, 30:])
@@ -78,12 +79,21 @@ def test_table_and_figure_follow_from_the_folder(finished):
 ROW = ScoreRow("h1", "V", 0, 24, 90, 1000, 0.4, 0.3, 0.2, 0.79, 0.94, 1.5, "abc", "a cpu")
 
 
+def lost(seed: int) -> list[ScoreRow]:
+    """The row of a seed that diverged."""
+    nothing = dict.fromkeys(("mse", "mae", "crps", "coverage_80", "coverage_95"), math.nan)
+    return [ROW._replace(seed=seed, **nothing)]
+
+
 def test_the_best_of_a_column_is_bold_and_seeds_become_an_interval(tmp_path):
     linear = ROW._replace(model="linear", seed=-1, mse=0.3, mae=0.35, crps=0.25, parameters=0)
     write_scores(tmp_path / "scores.csv", [linear, ROW, ROW._replace(seed=1, mse=0.42)])
     text = readme_section(tmp_path)
     assert "| linear | – | **0.300** | 0.350 |" in text and "| V | 1,000 | 0.410 ± 0.127 | **0.300 ± 0.000** |" in text
     assert "| V | 1,000 | **0.200 ± 0.000** | 79 / 94 |" in text and "over 2 seeds" in text and "90 forecasts" in text
+    write_scores(tmp_path / "scores.csv", [ROW, *lost(1), ROW._replace(seed=2)])
+    assert "| V | 1,000 | **0.400 ± 0.000** |" in readme_section(tmp_path)
+    assert "Diverged, and left out: V 1." in readme_section(tmp_path)
     with pytest.raises(FileNotFoundError, match="run the experiment first"):
         read_scores(tmp_path / "nowhere")
 

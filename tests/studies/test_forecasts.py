@@ -11,8 +11,10 @@ from lstm_jax.datasets.ett import Windows
 from lstm_jax.studies.forecasts import (
     AT_ONCE,
     BASELINES,
+    LEVELS,
     deviation_of,
     fit_linear,
+    merged,
     sample_forward,
     score_normal,
     score_samples,
@@ -38,17 +40,17 @@ def test_naive_forecasts_repeat_the_last_day_or_week():
     daily = np.sin(2 * np.pi * hours / 24)[None, :, None] + np.zeros((2, 1, K))
     weekly = np.sin(2 * np.pi * hours / 168)[None, :, None] + np.zeros((2, 1, K))
     for name, values in (("naive, day", daily), ("naive, week", weekly), ("naive, week", daily)):
-        found = BASELINES[name](cut(values))
+        found = BASELINES[name].forecast(cut(values))
         np.testing.assert_allclose(found, values[:, CONTEXT:], atol=1e-5)
     walk = np.random.default_rng(0).normal(size=(3, CONTEXT + AHEAD, K))
-    found = BASELINES["naive, day"](cut(walk))
+    found = BASELINES["naive, day"].forecast(cut(walk))
     np.testing.assert_allclose(found[:, 25], walk[:, CONTEXT - 23], rtol=1e-6)
 
 
 def test_drift_goes_on_along_the_line():
     slopes = np.arange(1.0, 1 + K)
     values = (np.arange(CONTEXT + AHEAD)[:, None] * slopes + 5)[None]
-    np.testing.assert_allclose(BASELINES["drift"](cut(values)), values[:, CONTEXT:], rtol=1e-5)
+    np.testing.assert_allclose(BASELINES["drift"].forecast(cut(values)), values[:, CONTEXT:], rtol=1e-5)
 
 
 def test_the_linear_model_finds_a_linear_law_and_is_blind_to_levels():
@@ -90,6 +92,25 @@ def test_the_score_of_few_samples_is_fair_and_of_certain_ones_the_absolute_error
         score_samples(truth[None], truth)
 
 
+def test_intervals_of_few_calibrated_samples_hold_what_they_promise():
+    rng = np.random.default_rng(3)
+    found = score_samples(rng.normal(size=(50, 40_000, 1, 1)), rng.normal(size=(40_000, 1, 1)))
+    np.testing.assert_allclose(found.coverage, LEVELS, atol=0.006)
+
+
+def test_parts_are_merged_by_their_windows():
+    rng = np.random.default_rng(0)
+    samples, truth = rng.normal(size=(6, 9, 4, 2)), rng.normal(size=(9, 4, 2))
+    parts = [(4, score_samples(samples[:, :4], truth[:4])), (5, score_samples(samples[:, 4:], truth[4:]))]
+    whole, together = score_samples(samples, truth), merged(parts)
+    np.testing.assert_allclose([*together[:3], *together.coverage], [*whole[:3], *whole.coverage], rtol=1e-12)
+
+
+def test_a_network_that_reads_backwards_is_refused():
+    with pytest.raises(ValueError, match="both directions cannot forecast"):
+        next(sample_forward(ModelConfig(bidirectional=True), None, cut(np.zeros((1, 200, K))), 2, None))
+
+
 def test_deviations_are_by_hour_ahead_and_channel():
     error = np.random.default_rng(0).normal(size=(9, 4, 2)) * [1, 10]
     np.testing.assert_allclose(deviation_of(error, np.zeros_like(error)), np.sqrt((error**2).mean(0)))
@@ -104,7 +125,10 @@ def test_a_network_almost_without_doubt_is_fed_with_what_it_says(variant):
     params = params._replace(readout=params.readout._replace(W=weights, b=bias))
     context, ahead, count = 6, 4, AT_ONCE + 3
     given = cut(np.random.default_rng(0).normal(size=(count, context + ahead, K)), context)
-    found = sample_forward(model, params, given, 3, jax.random.key(1))
+    cuts, parts = zip(*sample_forward(model, params, given, 3, jax.random.key(1)), strict=True)
+    assert [len(cut.values) for cut in cuts] == [AT_ONCE, 3]
+    np.testing.assert_array_equal(np.concatenate([cut.values for cut in cuts]), given.values)
+    found = np.concatenate(parts, axis=1)
     assert found.shape == (3, count, ahead, K) and np.ptp(found, axis=0).max() < 0.1
 
     values = given.relative(given.values)[:, :context]
