@@ -2,7 +2,7 @@
 
     python experiments/06_spoken_digits/run.py                           # the quick preset
     python experiments/06_spoken_digits/run.py --preset best             # one good network of each view
-    python experiments/06_spoken_digits/run.py --report results/spoken_digits/quick --readme README.md
+    python experiments/06_spoken_digits/run.py --report results/spoken_digits/best results/spoken_digits/quick
 
 Single words spelled letter by letter, and strings of 1 to 7 digits, on the official split of the Free Spoken Digit
 Dataset and on speakers that were never heard. All cells share size, optimizer, batches and seeds. README.md says more.
@@ -18,7 +18,7 @@ from typing import Literal
 import tyro
 
 from lstm_jax.analysis.report import embed
-from lstm_jax.analysis.speech_report import READINGS, readme_section
+from lstm_jax.analysis.speech_report import MANIFEST, READINGS, readme_section
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.cli.study import conduct
 from lstm_jax.datasets.spoken_digits import SPEAKERS
@@ -96,8 +96,8 @@ class Options:
     """Folder of the results; a folder for each preset is made there, finished trials in it are kept."""
     overwrite: bool = False
     """Run finished trials again."""
-    report: Path | None = None
-    """Only make the report anew from the results in this folder."""
+    report: tuple[Path, ...] = ()
+    """Only make the report anew from the results in these folders, such as those of best and quick."""
     readme: tuple[Path, ...] = ()
     """With --report: files whose table is brought up to date."""
 
@@ -110,24 +110,27 @@ def listen(preset: str, out: Path, overwrite: bool) -> None:
     readings = []
     for view in VIEWS:
         folder = out / "runs" / view
-        train(config(SCALES[preset], view), folder, resume=not overwrite, overwrite=overwrite)
+        summary = train(config(SCALES[preset], view), folder, resume=not overwrite, overwrite=overwrite)
+        if summary.exit_code > 128:  # stopped by a signal, a checkpoint is saved: the same command goes on
+            raise KeyboardInterrupt
         readings += read_part(folder, "test", view)
     write_readings(out / READINGS, readings)
-    write_json(out / "manifest.json", {"command": sys.argv, **describe_machine()})
+    write_json(out / MANIFEST, {"command": sys.argv, **describe_machine()})
 
 
 def main(arguments: list[str]) -> int:
     options = tyro.cli(Options, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
-    folder = options.report
-    if folder is None:
+    folders = options.report
+    if not folders:
         folder = options.out / options.preset
+        folders = (folder,)
         if SCALES[options.preset].seeds:
             conduct(gates(options.preset), folder / "gates", options.overwrite)
             conduct(unheard(options.preset), folder / "unheard", options.overwrite)
         else:
             listen(options.preset, folder, options.overwrite)
-    section = readme_section(folder)
-    write_atomically(folder / "table.md", (section + "\n").encode())
+    section = readme_section(*folders)
+    write_atomically(folders[0] / "table.md", (section + "\n").encode())
     for path in options.readme if options.report else ():
         write_atomically(path, embed(path.read_text(), NAME, section).encode())
     print(section)

@@ -29,7 +29,10 @@ MAGNITUDES = 30
 FAR = 0.5
 """Chance is drawn as a line up to this share of the axis away from it."""
 MARGIN = 0.06
-BOUNDS = {"accuracy": (0.0, 1.0), "mse": (0.0, math.inf), "nll": (0.0, math.inf)}
+BOUNDS = {
+    **dict.fromkeys(("accuracy", "wrong"), (0.0, 1.0)),
+    **dict.fromkeys(("error", "mse", "nll"), (0.0, math.inf)),
+}
 """Where scores can be; intervals are drawn no further (tables state them whole)."""
 FONT = {
     "font.size": 7,

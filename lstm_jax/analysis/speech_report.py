@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from lstm_jax.studies.compare import compare
 from lstm_jax.studies.readings import Reading, error_rates, read_readings
 
 DASH = "–"
-READINGS = "readings.csv"
+READINGS, MANIFEST = "readings.csv", "manifest.json"
+GOOD, TAKEN, NEVER = "One good network", "Gates taken away", "Speakers that were never heard"
 GATES = "Words: share with any letter wrong; strings: errors a digit. Greedy readings."
 UNHEARD = "V, trained without the speaker, on the speaker's own test clips: share of words with any letter wrong."
 SYMBOLS = (
@@ -24,24 +26,28 @@ HEADER = (
 )  # fmt: skip
 
 
-def readme_section(folder: Path) -> str:
-    """Which gates matter, speakers that were never heard, and what is read: those parts that the folder holds.
+def readme_section(*folders: Path) -> str:
+    """What is read, which gates matter, and speakers that were never heard: those parts that the folders hold.
 
     Raises:
         FileNotFoundError: none of them.
     """
-    parts, rows = [], []
-    if (folder / READINGS).is_file():
-        parts.append(f"### One good network\n\n{_readings(read_readings(folder / READINGS))}")
-    if (folder / "gates").is_dir():
-        rows += (gates := read_rows(find_results(folder / "gates")))
-        parts.append(f"### Gates taken away\n\n{GATES}\n\n{overview(compare(gates, 'V'))}")
-    if (folder / "unheard").is_dir():
-        rows += (unheard := read_rows(find_results(folder / "unheard")))
-        parts.append(f"### Speakers that were never heard\n\n{UNHEARD}\n\n{_unheard(unheard)}")
-    if not parts:
-        raise FileNotFoundError(f"{folder} holds no results: no gates/, no unheard/, no {READINGS}; run it first")
-    return "\n\n".join([*parts, *([_legend(rows)] if rows else [])])
+    parts: dict[str, list[str]] = {title: [] for title in (GOOD, TAKEN, NEVER)}
+    rows: list[Row] = []
+    for folder in folders:
+        if (folder / READINGS).is_file():
+            parts[GOOD].append(_readings(read_readings(folder / READINGS), folder / MANIFEST))
+        if (folder / "gates").is_dir():
+            rows += (gates := read_rows(find_results(folder / "gates")))
+            parts[TAKEN].append(f"{GATES}\n\n{overview(compare(gates, 'V'))}")
+        if (folder / "unheard").is_dir():
+            rows += (unheard := read_rows(find_results(folder / "unheard")))
+            parts[NEVER].append(f"{UNHEARD}\n\n{_unheard(unheard)}")
+    found = [f"### {title}\n\n{text}" for title, texts in parts.items() for text in texts]
+    if not found:
+        named = ", ".join(map(str, folders))
+        raise FileNotFoundError(f"{named} holds no results: no gates/, no unheard/, no {READINGS}; run it first")
+    return "\n\n".join([*found, *([_legend(rows)] if rows else [])])
 
 
 def _unheard(rows: Sequence[Row]) -> str:
@@ -56,7 +62,7 @@ def _unheard(rows: Sequence[Row]) -> str:
     return markdown(("speaker", *views), [*lines, ("*mean*", *(_percent(mean) for mean in means))])
 
 
-def _readings(readings: Sequence[Reading]) -> str:
+def _readings(readings: Sequence[Reading], manifest: Path) -> str:
     lines = []
     for view in dict.fromkeys(reading.view for reading in readings):
         of_view = [reading for reading in readings if reading.view == view]
@@ -67,7 +73,9 @@ def _readings(readings: Sequence[Reading]) -> str:
             rates = error_rates(truths, guesses)
             cells += [_percent(rate) if any(guesses) else DASH for rate in (rates[1:] if way == "lexicon" else rates)]
         lines.append(tuple(cells))
-    return f"{markdown(HEADER, lines)}\n\n{SYMBOLS}"
+    by = json.loads(manifest.read_text())
+    code = f"{str(by['commit'])[:12]}{'+changes' if by['dirty'] else ''}"
+    return f"{markdown(HEADER, lines)}\n\n{SYMBOLS} ({by['processor']}, commit {code})"
 
 
 def _percent(share: float) -> str:

@@ -28,6 +28,8 @@ class Options:
 def run(arguments: list[str]) -> int:
     """Transcribe."""
     options = tyro.cli(Options, args=arguments, prog="lstm-jax transcribe", config=(tyro.conf.FlagCreatePairsOff,))
+    if not options.files:
+        raise UsageError("no WAV file was named: lstm-jax transcribe FILE.wav --run DIR")
     if options.beam < 1:
         raise UsageError(f"--beam must be 1 or more, got {options.beam}")
     from lstm_jax.datasets.spoken_digits import read_wav

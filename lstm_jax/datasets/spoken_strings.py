@@ -7,6 +7,7 @@ behind them; every frame counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -124,9 +125,9 @@ def most_frequent_string(train: Sequences, test: Sequences) -> float:
     return float(np.not_equal(*wide).any(axis=1).mean())
 
 
-def saying_nothing(train: Sequences, test: Sequences) -> float:
-    """Label error rate of the empty string: every label is left out."""
-    return 1.0
+def unknown(train: Sequences, test: Sequences) -> float:
+    """The constant string with the fewest errors is not known; one digit, always the same, has some 0.9 a label."""
+    return math.nan
 
 
 SPOKEN_WORDS = replace(
@@ -149,7 +150,7 @@ SPOKEN_STRINGS = replace(
     view=view_strings,
     output_size=1 + DIGITS,
     metric="error",
-    chance=saying_nothing,
+    chance=unknown,
 )
 
 

@@ -41,6 +41,9 @@ def read_part(run: str | Path, part: str, view: str, beam: int = BEAM) -> list[R
         beam: prefixes that the search keeps.
     """
     config, params = load_run(run)
+    if config.data.name not in HEARINGS or config.train.trials != 1:
+        what = f"{config.train.trials} trials of {config.data.name!r}"
+        raise ValueError(f"{run}: expected a run of one trial on {' or '.join(HEARINGS)}, got {what}")
     options: dict[str, Any] = dict(config.data.options)
     sequences = load(config.data.name, part, **options)
     hearing = HEARINGS[config.data.name]

@@ -89,7 +89,7 @@ class OptimizerConfig:
     nesterov: bool = False
     """Nesterov's form of the momentum."""
     average: str = "steps"
-    """What a gradient is a mean over: counted steps, or sequences (the steps of each summed)."""
+    """What a gradient is a mean over: what the loss counts (steps; for CTC sequences), or sequences (steps summed)."""
     clip_norm: float | None = 1.0
     """Largest global norm of a gradient; None never clips."""
     schedule: str = "constant"

@@ -43,6 +43,11 @@ def use_whole_machine(cache: Path | None = None) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+def _matters(variable: str) -> bool:
+    """Whether numbers may depend on a variable of the environment; where folders lie is nobody's business."""
+    return variable.startswith(FLAG_PREFIXES) and not variable.endswith("_DIR")
+
+
 def describe_machine() -> dict[str, object]:
     """What numbers depend on besides the config: versions, commit, device, flags."""
     import jax
@@ -58,7 +63,7 @@ def describe_machine() -> dict[str, object]:
         "device": devices[0].device_kind,
         "devices": len(devices),
         "backend": jax.default_backend(),
-        "flags": {name: value for name, value in sorted(os.environ.items()) if name.startswith(FLAG_PREFIXES)},
+        "flags": {name: value for name, value in sorted(os.environ.items()) if _matters(name)},
     }
 
 

@@ -19,7 +19,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.train.config import Config, DataConfig, TrainConfig
+from lstm_jax.train.config import Config, DataConfig, TrainConfig, UsageError
 from lstm_jax.train.network import Network
 from lstm_jax.train.program import Program, evaluate, run_chunk, trial_program
 from lstm_jax.train.source import DATA, Problem, stream
@@ -144,7 +144,13 @@ PROGRAMS = MappingProxyType({"none": trial_program, "shard_map": shard_map_progr
 
 
 def build_program(config: Config, loss: str, devices: Sequence[jax.Device] | None = None) -> Program:
-    """The program of ``config`` on ``devices`` (all local ones)."""
+    """The program of ``config`` on ``devices`` (all local ones).
+
+    Raises:
+        UsageError: the loss of ``optax.ctc_loss`` cannot be split by ``shard_map``: its loops begin with constants.
+    """
+    if loss == "ctc" and config.train.parallel == "shard_map":
+        raise UsageError("parallel='shard_map' does not work with the loss 'ctc'; use parallel='none' or 'pmap'")
     return _cached(shared_config(config), loss, tuple(jax.local_devices() if devices is None else devices))
 
 

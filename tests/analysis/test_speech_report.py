@@ -10,6 +10,10 @@ from lstm_jax.studies.collect import write_rows
 from lstm_jax.studies.readings import Reading, write_readings
 
 
+def manifest(folder):
+    (folder / "manifest.json").write_text('{"commit": "0123456789abcdef", "dirty": true, "processor": "a cpu"}')
+
+
 def results(folder, theo: float):
     for name in ("gates", "unheard"):
         (folder / name).mkdir(parents=True)
@@ -34,6 +38,7 @@ def results(folder, theo: float):
     write_rows(folder / "gates" / "results.csv", gates)
     write_rows(folder / "unheard" / "results.csv", unheard)
     readings = [Reading("words", "six", "six", "six", "six"), Reading("words", "two", "to", "two", "ten")]
+    manifest(folder)
     write_readings(folder / "readings.csv", [*readings, Reading("strings", "0123", "0123", "0123", "")])
 
 
@@ -50,8 +55,20 @@ def test_the_section_has_gates_speakers_and_readings(tmp_path):
     assert "| *mean* | 30.00 % |" in readme_section(tmp_path / "b")
 
 
+def test_several_folders_make_one_section(tmp_path):
+    results(tmp_path / "a", theo=0.3)
+    (tmp_path / "best").mkdir()
+    for name in ("readings.csv", "manifest.json"):
+        (tmp_path / "a" / name).rename(tmp_path / "best" / name)
+    results(tmp_path / "b", theo=0.3)
+    text = readme_section(tmp_path / "a", tmp_path / "best")
+    assert text == readme_section(tmp_path / "b") and "Lexicon: the most probable" in text
+    assert "(a cpu, commit 0123456789ab+changes)" in text
+
+
 def test_parts_that_were_not_run_are_left_out(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no results"):
         readme_section(tmp_path)
     write_readings(tmp_path / "readings.csv", [Reading("words", "six", "six", "six", "six")])
+    manifest(tmp_path)
     assert "### One good network" in readme_section(tmp_path) and "Gates" not in readme_section(tmp_path)

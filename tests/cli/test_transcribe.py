@@ -68,6 +68,7 @@ def test_what_cannot_be_heard_is_refused_in_one_sentence(run, tmp_path, capsys):
         (["none.wav"], ERROR, "No such file"),
         (["fast.wav", "--beam", "0"], USAGE, "--beam must be 1 or more, got 0"),
     )
+    assert main(["transcribe", "--run", str(run)]) == USAGE and "no WAV file" in capsys.readouterr().err
     for (file, *options), code, message in cases:
         assert main(["transcribe", str(tmp_path / file), "--run", str(run), *options]) == code
         error = capsys.readouterr().err

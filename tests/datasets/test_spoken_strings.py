@@ -78,8 +78,10 @@ def test_strings_have_one_to_seven_digits_of_one_speaker_and_are_always_the_same
     again = view_strings(rows, held_out=None)
     for one, other in zip(strings, again, strict=True):
         np.testing.assert_array_equal(one, other)
-    other_part = view_strings(rows_of("test", per_speaker=5), held_out=None)
-    assert other_part.targets.shape != strings.targets.shape
+    other_part = view_strings(
+        {**rows, "index": [0] * len(rows["index"])}, held_out=None
+    )  # the same clips as test part
+    assert other_part.targets.tobytes() != strings.targets.tobytes()
 
 
 @pytest.mark.parametrize("view", [view_words, view_strings])
@@ -90,6 +92,13 @@ def test_a_speaker_who_is_held_out_is_the_test_part_and_nothing_else(view):
             len(waveform) for waveform, name in zip(rows["waveform"], rows["speaker"], strict=True) if name == "theo"
         }
         assert len(view(rows, held_out="theo").lengths) == 4 * kept
+        if view is view_strings:  # one clip a string: those of one digit tell whose it is
+            found = view({name: column for name, column in rows.items()}, held_out="theo")
+            whose = {
+                label: {n for n, name in zip(rows["label"], rows["speaker"], strict=True) if (name == "theo") == label}
+                for label in (True, False)
+            }
+            assert {int(label) - 1 for label in found.targets.ravel() if label} <= whose[part == "test"]
         if view is view_words:
             frames = {1 + (samples - 200) // 80 for samples in mine}
             assert (set(view(rows, held_out="theo").lengths.tolist()) <= frames) == (part == "test")
@@ -100,7 +109,10 @@ def test_a_speaker_who_is_held_out_is_the_test_part_and_nothing_else(view):
 def test_chance_is_the_most_frequent_string():
     train, test = view_words(rows_of("train"), None), view_words(rows_of("test"), None)
     assert 0.5 < most_frequent_string(train, test) < 1
-    assert most_frequent_string(train, test._replace(targets=train.targets[:1].repeat(24, 0))) in (0.0, 1.0)
+    strings, counts = np.unique(train.targets, axis=0, return_counts=True)
+    always, never = (strings[place][None].repeat(24, 0) for place in (counts.argmax(), counts.argmin()))
+    assert most_frequent_string(train, test._replace(targets=always)) == 0
+    assert most_frequent_string(train, test._replace(targets=never)) == 1
 
 
 def test_both_views_read_the_rows_of_spoken_digits(raw_data):

@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train import ctc
+from lstm_jax.train.config import UsageError
+from lstm_jax.train.cuts import first_steps
+from lstm_jax.train.network import init_network
 from lstm_jax.train.objective import divide, measure, measure_by_sequence
+from lstm_jax.train.parallel import BATCH_AXES, build_program
+from lstm_jax.train.step import gradient_sums
 
 LABELS = 2
 
@@ -138,3 +143,25 @@ def test_the_beam_knows_what_the_greedy_reading_misses():
     assert ctc.greedy_labels(logits) == [] and ctc.beam_labels(logits, 4)[0] == [1]
     with pytest.raises(ValueError, match="1 prefix or more, got width=0"):
         ctc.beam_labels(logits, 0)
+
+
+def test_a_cut_of_the_frames_leaves_the_labels_whole():
+    batch = batch_of([(1, 2, 1)], [2], 6)
+    cut = first_steps(batch, 2)
+    assert cut.inputs.shape[0] == cut.loss_mask.shape[0] == 2
+    np.testing.assert_array_equal(cut.targets, batch.targets)
+
+
+def test_a_batch_split_by_pmap_has_the_gradient_of_the_whole_and_shard_map_is_refused(tiny):
+    with pytest.raises(UsageError, match="'shard_map' does not work with the loss 'ctc'"):
+        build_program(tiny(parallel="shard_map"), "ctc")
+    config = tiny()
+    gradient = gradient_sums(config, "ctc")
+    network = init_network(jax.random.key(0), config.model, 1, 1 + LABELS)
+    batch = batch_of([(1,), (2, 1), (1, 2), (2,)], [3, 5, 4, 6], 6)
+    batch = batch._replace(inputs=jax.random.normal(jax.random.key(1), batch.inputs.shape))
+    whole, _ = jax.jit(gradient)(network, batch)
+    pieces = Batch._make(jnp.stack(jnp.split(part, 4, axis)) for part, axis in zip(batch, BATCH_AXES, strict=True))
+    summed = jax.pmap(lambda *both: jax.lax.psum(gradient(*both), "data"), "data", in_axes=(None, 0), out_axes=None)
+    parts, _ = summed(network, pieces)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), parts, whole)

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from lstm_jax.train.machine import describe_machine
+
 COUNT = "import jax; from lstm_jax.train import use_whole_machine; use_whole_machine(); print(len(jax.devices()))"
 
 
@@ -23,3 +25,10 @@ def test_the_environment_says_how_many_host_devices_there_are(choice, root):
         check=True,
     )
     assert done.stdout.split() == ["3"]
+
+
+def test_a_manifest_names_flags_and_no_folder(monkeypatch):
+    monkeypatch.setenv("LSTM_JAX_RAW_DIR", "/somewhere")
+    monkeypatch.setenv("JAX_DEFAULT_MATMUL_PRECISION", "float32")
+    flags = describe_machine()["flags"]
+    assert flags["JAX_DEFAULT_MATMUL_PRECISION"] == "float32" and not [name for name in flags if name.endswith("_DIR")]
