@@ -12,6 +12,7 @@ from lstm_jax.studies.forecasts import (
     AT_ONCE,
     BASELINES,
     LEVELS,
+    _quantile,
     deviation_of,
     fit_linear,
     merged,
@@ -96,6 +97,13 @@ def test_intervals_of_few_calibrated_samples_hold_what_they_promise():
     rng = np.random.default_rng(3)
     found = score_samples(rng.normal(size=(50, 40_000, 1, 1)), rng.normal(size=(40_000, 1, 1)))
     np.testing.assert_allclose(found.coverage, LEVELS, atol=0.006)
+
+
+@pytest.mark.parametrize("count", [2, 5, 50])
+def test_quantiles_are_those_of_numpys_weibull(count):
+    ordered = np.sort(np.random.default_rng(0).normal(size=(count, 3)), axis=0)
+    for share in (0.025, 0.1, 0.5, 0.9, 0.975):
+        np.testing.assert_allclose(_quantile(ordered, share), np.quantile(ordered, share, axis=0, method="weibull"))
 
 
 def test_parts_are_merged_by_their_windows():
