@@ -103,6 +103,8 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/04_battery_1997/README.md
 	@$(BIN)/python experiments/06_spoken_digits/run.py --report experiments/06_spoken_digits/results \
 	  --readme experiments/06_spoken_digits/README.md
+	@$(BIN)/python experiments/08_forecasting/run.py --report experiments/08_forecasting/results \
+	  --readme experiments/08_forecasting/README.md
 	@$(BIN)/python experiments/00_speed/run.py --out experiments/00_speed/results \
 	  --readme README.md experiments/00_speed/README.md
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import lstm_jax
-from lstm_jax.analysis import battery_report, search_report, speech_report
+from lstm_jax.analysis import battery_report, forecast_report, search_report, speech_report
 from lstm_jax.analysis.report import embed, readme_section
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,6 +109,7 @@ def test_no_generated_table_is_stale() -> None:
     sections = {"speed": speed["readme_section"], "speed/population": speed["population_section"]}
     sections["odyssey"] = search_report.readme_section
     sections["battery_1997"] = battery_report.readme_section
+    sections["forecasting"] = forecast_report.readme_section
     sections["spoken_digits"] = speech_report.readme_section
     for file, name in sorted(shown):
         experiment, _, preset = name.partition("/")

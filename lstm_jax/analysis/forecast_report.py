@@ -111,7 +111,7 @@ def _legend(found: Sequence[ScoreRow]) -> str:
 
 
 def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
-    """A panel a series and cell: what was known, what came, and median and intervals of one network's samples.
+    """A panel a series and cell: what was known, what came, and median and central intervals of one network's samples.
 
     Raises:
         ImportError: without matplotlib.
@@ -142,14 +142,14 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def _fan(axes: Axes, samples: np.ndarray, truth: np.ndarray, context: int) -> None:
+def _fan(axes: Axes, quantiles: np.ndarray, truth: np.ndarray, context: int) -> None:
     hours = np.arange(len(truth)) - context + 1
     ahead = hours[context:]
-    for level in sorted(LEVELS, reverse=True):
-        low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    for n, level in reversed(list(enumerate(LEVELS))):
+        low, high = quantiles[1 + 2 * n : 3 + 2 * n]
         label = f"{100 * level:.0f} % of samples" if level == LEVELS[0] else None
         axes.fill_between(ahead, low, high, color=BAND, alpha=0.3, linewidth=0, label=label)
-    axes.plot(ahead, np.median(samples, axis=0), color=MEDIAN, linewidth=0.8, label="median")
+    axes.plot(ahead, quantiles[0], color=MEDIAN, linewidth=0.8, label="median")
     axes.plot(hours, truth, color=TRUTH, linewidth=0.6, label="what came")
     axes.axvline(0, color=TRUTH, linewidth=0.4, linestyle=":")
     axes.margins(x=0)

@@ -26,6 +26,7 @@ from lstm_jax.studies.forecasts import (
     deviation_of,
     fit_linear,
     merged,
+    quantile,
     sample_forward,
     score_normal,
     score_samples,
@@ -43,8 +44,10 @@ INTERRUPTED = 128
 """Exit codes above this mean that ``train`` was stopped by a signal."""
 LINEAR = "linear"
 SAMPLE_SEED = 0
-SHOWN_WINDOW, SHOWN_CHANNEL = 40, -1
-"""What the figure shows: one window of the test part, the oil temperature."""
+SHOWN_WINDOW, SHOWN_CHANNEL, SHOWN_HOURS = 40, -1, 240
+"""What the figure shows: one window of the test part, the oil temperature, so many hours ahead at most."""
+SHARES = (0.5, *((1 + sign * level) / 2 for level in LEVELS for sign in (-1, 1)))
+"""Quantiles that it shows: the median, then both ends of each central interval."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,9 @@ def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
                 found += scored
                 fans[f"{series} {cell}"] = fan
         test = _cut(plan, series, "test")
-        fans[f"{series} truth"] = test.values[SHOWN_WINDOW % len(test.values), :, SHOWN_CHANNEL]
+        fans[f"{series} truth"] = test.values[
+            SHOWN_WINDOW % len(test.values), : plan.context + SHOWN_HOURS, SHOWN_CHANNEL
+        ]
         write_scores(folder / SCORES, found)
     stream = io.BytesIO()
     fans["context"] = np.array(plan.context)
@@ -156,7 +161,7 @@ def _baselines(plan: Plan, series: str, machine: Mapping[str, Any]) -> Iterator[
 
 
 def _network(plan: Plan, series: str, cell: str, place: Path, summary: Summary) -> tuple[list[ScoreRow], np.ndarray]:
-    """Scores of every seed, and the samples of the first one for the window that is shown.
+    """Scores of every seed, and quantiles ``SHARES`` of the first one's samples for the window that is shown.
 
     A seed that was never validated, because it diverged before, has the score NaN.
     """
@@ -166,7 +171,7 @@ def _network(plan: Plan, series: str, cell: str, place: Path, summary: Summary) 
     shown = SHOWN_WINDOW % len(test.values)
 
     def forecast(number: int) -> tuple[list[Score], np.ndarray, float]:
-        """Scores by horizon of one seed, its samples for the shown window, seconds; each on a device of its own."""
+        """Scores by horizon of one seed, its quantiles for the window shown, seconds; each on a device of its own."""
         begun = time.monotonic()
         network = params if seeds == 1 else jax.tree.map(lambda leaf: leaf[number], params)
         parts: list[list[tuple[int, Score]]] = [[] for _ in plan.horizons]
@@ -179,7 +184,8 @@ def _network(plan: Plan, series: str, cell: str, place: Path, summary: Summary) 
                 for part, horizon in zip(parts, plan.horizons, strict=True):
                     part.append((len(truth), score_samples(samples[:, :, :horizon], truth[:, :horizon])))
                 if first <= shown < first + len(truth):
-                    fan = samples[:, shown - first, :, SHOWN_CHANNEL]
+                    ordered = np.sort(samples[:, shown - first, :SHOWN_HOURS, SHOWN_CHANNEL], axis=0)
+                    fan = np.stack([quantile(ordered, share) for share in SHARES]).astype(np.float32)
                 first += len(truth)
         return [merged(part) for part in parts], fan, time.monotonic() - begun
 

@@ -178,14 +178,14 @@ def score_samples(samples: np.ndarray, truth: np.ndarray) -> Score:
     error = float(np.abs(ordered - truth).mean())
     ranks = (2 * np.arange(1, count + 1) - count - 1).reshape(-1, 1, 1, 1)
     spread = float((ordered * ranks).sum(0).mean()) / (count * (count - 1))  # half the mean distance of two samples
-    median = _quantile(ordered, 0.5)
+    median = quantile(ordered, 0.5)
     point = float(((samples.mean(0) - truth) ** 2).mean()), float(np.abs(median - truth).mean())
-    low, high = (np.stack([_quantile(ordered, (1 + sign * level) / 2) for level in LEVELS]) for sign in (-1, 1))
+    low, high = (np.stack([quantile(ordered, (1 + sign * level) / 2) for level in LEVELS]) for sign in (-1, 1))
     inside = ((low <= truth) & (truth <= high)).mean(axis=(1, 2, 3))
     return Score(*point, error - spread, (float(inside[0]), float(inside[1])))
 
 
-def _quantile(ordered: np.ndarray, share: float) -> np.ndarray:
+def quantile(ordered: np.ndarray, share: float) -> np.ndarray:
     """Of S values in rising order along the first axis; a further value lies below it with probability ``share``.
 
     Linear between the order statistics k, which stand for k / (S + 1) (Weibull); no further than the outermost.

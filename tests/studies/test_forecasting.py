@@ -72,7 +72,7 @@ def test_table_and_figure_follow_from_the_folder(finished):
     table, figure = publish(folder)
     assert table.read_text() == readme_section(folder) + "\n" and figure.stat().st_size > 5000
     with np.load(folder / "fan.npz") as fans:
-        assert fans["h1 NP"].shape == (3, 12) and fans["h1 truth"].shape == (42,) and fans["context"] == 30
+        assert fans["h1 NP"].shape == (5, 12) and fans["h1 truth"].shape == (42,) and fans["context"] == 30
         assert len(fan_figure({name: fans[name] for name in fans.files}).axes) == 1
 
 

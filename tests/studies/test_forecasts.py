@@ -12,10 +12,10 @@ from lstm_jax.studies.forecasts import (
     AT_ONCE,
     BASELINES,
     LEVELS,
-    _quantile,
     deviation_of,
     fit_linear,
     merged,
+    quantile,
     sample_forward,
     score_normal,
     score_samples,
@@ -103,7 +103,7 @@ def test_intervals_of_few_calibrated_samples_hold_what_they_promise():
 def test_quantiles_are_those_of_numpys_weibull(count):
     ordered = np.sort(np.random.default_rng(0).normal(size=(count, 3)), axis=0)
     for share in (0.025, 0.1, 0.5, 0.9, 0.975):
-        np.testing.assert_allclose(_quantile(ordered, share), np.quantile(ordered, share, axis=0, method="weibull"))
+        np.testing.assert_allclose(quantile(ordered, share), np.quantile(ordered, share, axis=0, method="weibull"))
 
 
 def test_parts_are_merged_by_their_windows():
