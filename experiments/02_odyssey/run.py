@@ -124,7 +124,7 @@ class Options:
     """Random search over nine LSTM variants, and the analysis of "LSTM: A Search Space Odyssey"."""
 
     preset: Literal["smoke", "quick", "half", "full"] = "quick"
-    """smoke: under a minute; quick: under 15 minutes on two cores; half: 100 trials of each variant; full: 200."""
+    """smoke: under a minute; quick: a quarter of an hour on two cores; half: 100 trials of each variant; full: 200."""
     arms: tuple[Literal["jsb_chorales", "bach_chorales", "nottingham", "spoken_digits", "adding"], ...] = ()
     """What is learned; by default the chorales (smoke: adding)."""
     trials: int | None = None
