@@ -111,7 +111,7 @@ def listen(preset: str, out: Path, overwrite: bool) -> None:
     for view in VIEWS:
         folder = out / "runs" / view
         summary = train(config(SCALES[preset], view), folder, resume=not overwrite, overwrite=overwrite)
-        if summary.exit_code > 128:  # stopped by a signal, a checkpoint is saved: the same command goes on
+        if summary.interrupted:
             raise KeyboardInterrupt
         readings += read_part(folder, "test", view)
     write_readings(out / READINGS, readings)

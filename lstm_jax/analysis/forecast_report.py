@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_jax.analysis.report import markdown
-from lstm_jax.studies.forecasting import FAN, LEVELS, ScoreRow, read_scores
+from lstm_jax.studies.forecasting import FAN, ScoreRow, read_scores
+from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.statistics import mean_interval
 from lstm_jax.train.records import write_atomically
 

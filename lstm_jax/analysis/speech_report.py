@@ -10,6 +10,7 @@ from lstm_jax.analysis.report import markdown, overview
 from lstm_jax.studies.collect import Row, find_results, read_rows
 from lstm_jax.studies.compare import compare
 from lstm_jax.studies.readings import Reading, error_rates, read_readings
+from lstm_jax.train.machine import code_label
 
 DASH = "–"
 READINGS, MANIFEST = "readings.csv", "manifest.json"
@@ -74,8 +75,7 @@ def _readings(readings: Sequence[Reading], manifest: Path) -> str:
             cells += [_percent(rate) if any(guesses) else DASH for rate in (rates[1:] if way == "lexicon" else rates)]
         lines.append(tuple(cells))
     by = json.loads(manifest.read_text())
-    code = f"{str(by['commit'])[:12]}{'+changes' if by['dirty'] else ''}"
-    return f"{markdown(HEADER, lines)}\n\n{SYMBOLS} ({by['processor']}, commit {code})"
+    return f"{markdown(HEADER, lines)}\n\n{SYMBOLS} ({by['processor']}, commit {code_label(by)})"
 
 
 def _percent(share: float) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, get_type_hints
+from typing import NamedTuple
 
 from lstm_jax.studies.battery import BATTERY, BatteryRow
+from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.studies.statistics import mean_interval
 from lstm_jax.train.records import write_atomically
 
@@ -50,12 +49,8 @@ class TrialResult(NamedTuple):
 
 def write_results(path: Path, results: Sequence[TrialResult]) -> None:
     """A CSV of trials, replaced at once."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(TrialResult._fields)
-    writer.writerows(results)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, stream.getvalue().encode())
+    write_atomically(path, table_bytes(TrialResult, results))
 
 
 def read_results(folder: Path) -> list[TrialResult]:
@@ -70,11 +65,7 @@ def read_results(folder: Path) -> list[TrialResult]:
         if not packed.is_file():
             raise FileNotFoundError(f"{folder} holds neither rows/*.csv nor results.csv.gz: run the battery first")
         texts = [gzip.decompress(packed.read_bytes()).decode()]
-    kinds = get_type_hints(TrialResult)
-    found = []
-    for text in texts:
-        for record in csv.DictReader(io.StringIO(text)):
-            found.append(TrialResult(**{name: kinds[name](record[name]) for name in TrialResult._fields}))
+    found = [trial for text in texts for trial in read_table(text, TrialResult)]
     place = {name: n for n, name in enumerate(BATTERY)}
     return sorted(found, key=lambda trial: (place[trial.row], trial.seed))
 

@@ -22,7 +22,7 @@ from lstm_jax.online.material import material
 from lstm_jax.online.strings import StringProtocol
 from lstm_jax.studies.battery import BATTERY, BatteryRow
 from lstm_jax.studies.battery_results import TrialResult, write_results
-from lstm_jax.train.machine import cores, describe_code, describe_machine
+from lstm_jax.train.machine import code_label, cores, describe_code, describe_machine
 from lstm_jax.train.records import write_atomically
 
 LANES = 8
@@ -136,7 +136,7 @@ def _results(row: BatteryRow, seeds: np.ndarray, count: int, course: Course) -> 
     met = np.atleast_2d(np.asarray(course.state.met))
     scores = [_score(row, seeds, course, goal) for goal in range(len(met))] + [None] * (2 - len(met))
     machine = describe_machine()
-    commit = f"{str(machine['commit'])[:12]}{'+' if machine['dirty'] else ''}"
+    commit = code_label(machine)
     seen, found = int(course.state.seen), []
     for n in range(count):
         last = int(met[-1, n])

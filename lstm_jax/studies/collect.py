@@ -10,10 +10,11 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, get_type_hints
 
 from lstm_jax.train.records import write_atomically
 
+Record = TypeVar("Record")
 RESULTS = ("results.csv", "results.csv.gz")
 
 
@@ -79,13 +80,25 @@ _PARSERS: dict[str, Callable] = {
 }
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as CSV in one atomic step; a name that ends in ``.gz`` is compressed (same bytes for same rows)."""
+def table_bytes(kind: type[NamedTuple], rows: Iterable[tuple]) -> bytes:
+    """Records of one kind as CSV, a column a field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
+    writer.writerow(kind._fields)
     writer.writerows(rows)
-    content = text.getvalue().encode()
+    return text.getvalue().encode()
+
+
+def read_table(text: str, kind: Callable[..., Record]) -> list[Record]:
+    """The records whose fields are texts and numbers, as ``table_bytes`` wrote them."""
+    kinds = get_type_hints(kind)
+    records = csv.DictReader(io.StringIO(text))
+    return [kind(**{name: parse(record[name]) for name, parse in kinds.items()}) for record in records]
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as CSV in one atomic step; a name that ends in ``.gz`` is compressed (same bytes for same rows)."""
+    content = table_bytes(Row, rows)
     write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 

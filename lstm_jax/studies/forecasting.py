@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -19,6 +18,7 @@ import numpy as np
 
 from lstm_jax.datasets import rows
 from lstm_jax.datasets.ett import Windows, windows
+from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.studies.forecasts import (
     BASELINES,
     LEVELS,
@@ -35,13 +35,11 @@ from lstm_jax.studies.forecasts import (
 from lstm_jax.train import load_run, train
 from lstm_jax.train.config import Config
 from lstm_jax.train.loop import Summary
-from lstm_jax.train.machine import describe_machine, use_whole_machine
+from lstm_jax.train.machine import code_label, describe_machine, use_whole_machine
 from lstm_jax.train.records import MANIFEST, write_atomically, write_json
 
 SCORES, FAN = "scores.csv", "fan.npz"
 NOTHING = Score(math.nan, math.nan, math.nan, (math.nan, math.nan))
-INTERRUPTED = 128
-"""Exit codes above this mean that ``train`` was stopped by a signal."""
 LINEAR = "linear"
 SAMPLE_SEED = 0
 SHOWN_WINDOW, SHOWN_CHANNEL, SHOWN_HOURS = 40, -1, 240
@@ -95,13 +93,12 @@ def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
     found: list[ScoreRow] = []
     fans: dict[str, np.ndarray] = {}
     for series in dict.fromkeys(series for series, _ in plan.configs):
-        for row in _baselines(plan, series, machine):
-            found.append(row)
+        found += _baselines(plan, series, machine)
         for (of_series, cell), config in plan.configs.items():
             if of_series == series:
                 place = folder / "runs" / f"{series}-{cell}"
                 summary = train(config, place, resume=not overwrite, overwrite=overwrite)
-                if summary.exit_code > INTERRUPTED:  # a checkpoint is saved: the same command goes on
+                if summary.interrupted:
                     raise KeyboardInterrupt
                 scored, fan = _network(plan, series, cell, place, summary)
                 found += scored
@@ -138,9 +135,10 @@ def _row(
     parameters: int = 0,
     seconds: float = 0.0,
 ) -> ScoreRow:
-    code = f"{str(machine['commit'])[:12]}{'+' if machine['dirty'] else ''}"
     numbers = score.mse, score.mae, score.crps, score.coverage[0], score.coverage[1], round(seconds, 2)
-    return ScoreRow(series, model, seed, horizon, count, parameters, *numbers, code, str(machine["processor"]))
+    return ScoreRow(
+        series, model, seed, horizon, count, parameters, *numbers, code_label(machine), str(machine["processor"])
+    )
 
 
 def _baselines(plan: Plan, series: str, machine: Mapping[str, Any]) -> Iterator[ScoreRow]:
@@ -194,9 +192,9 @@ def _network(plan: Plan, series: str, cell: str, place: Path, summary: Summary) 
         for number, (scores, fan, seconds) in enumerate(pool.map(forecast, range(seeds))):
             seed = config.train.seed + number
             for horizon, score in zip(plan.horizons, scores, strict=True):
-                known = score if summary.validation[number] is not None else NOTHING
+                kept = score if summary.validation[number] is not None else NOTHING
                 facts = summary.parameters, seconds
-                found.append(_row(series, cell, seed, horizon, len(test.values), known, trained_by, *facts))
+                found.append(_row(series, cell, seed, horizon, len(test.values), kept, trained_by, *facts))
             if number == 0:
                 first_fan = fan
     return found, first_fan
@@ -204,15 +202,7 @@ def _network(plan: Plan, series: str, cell: str, place: Path, summary: Summary) 
 
 def write_scores(path: Path, scores: list[ScoreRow]) -> None:
     """As CSV."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(ScoreRow._fields)
-    writer.writerows(scores)
-    write_atomically(path, stream.getvalue().encode())
-
-
-_TEXTS = {"series", "model", "commit", "device"}
-_COUNTS = {"seed", "horizon", "windows", "parameters"}
+    write_atomically(path, table_bytes(ScoreRow, scores))
 
 
 def read_scores(folder: Path) -> list[ScoreRow]:
@@ -224,14 +214,4 @@ def read_scores(folder: Path) -> list[ScoreRow]:
     path = folder / SCORES
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no {SCORES}; run the experiment first")
-    with path.open(newline="") as stream:
-        return [_parsed(row) for row in csv.DictReader(stream)]
-
-
-def _parsed(row: Mapping[str, str]) -> ScoreRow:
-    kinds: dict[str, Any] = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_COUNTS, int)}
-    values: Any = [kinds.get(name, float)(row[name]) for name in ScoreRow._fields]
-    return ScoreRow._make(values)
-
-
-__all__ = ["LEVELS", "LINEAR", "Plan", "ScoreRow", "read_scores", "run", "write_scores"]
+    return read_table(path.read_text(), ScoreRow)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +10,7 @@ import numpy as np
 
 from lstm_jax.datasets import load
 from lstm_jax.datasets.spoken_strings import HEARINGS
+from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.train import load_run
 from lstm_jax.train.ctc import beam_labels, best_of, greedy_labels, logits_of
 from lstm_jax.train.records import write_atomically
@@ -59,17 +58,12 @@ def read_part(run: str | Path, part: str, view: str, beam: int = BEAM) -> list[R
 
 def write_readings(path: Path, readings: Iterable[Reading]) -> None:
     """As CSV, a row an utterance."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(Reading._fields)
-    writer.writerows(readings)
-    write_atomically(path, stream.getvalue().encode())
+    write_atomically(path, table_bytes(Reading, readings))
 
 
 def read_readings(path: Path) -> list[Reading]:
     """What ``write_readings`` wrote."""
-    with path.open(newline="") as stream:
-        return [Reading(**row) for row in csv.DictReader(stream)]
+    return read_table(path.read_text(), Reading)
 
 
 def symbol_errors(truth: str, guess: str) -> int:

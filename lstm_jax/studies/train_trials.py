@@ -13,7 +13,7 @@ from lstm_jax.studies.collect import Row
 from lstm_jax.studies.crew import OnRow, OnRunning
 from lstm_jax.studies.plan import Trial
 from lstm_jax.train.config import DataConfig
-from lstm_jax.train.machine import describe_machine
+from lstm_jax.train.machine import code_label, describe_machine
 from lstm_jax.train.objective import BY_SEQUENCE
 from lstm_jax.train.slots import Outcome, Running, run_trials
 from lstm_jax.train.source import Problem, load_problem
@@ -64,7 +64,7 @@ def _row(trial: Trial, problem: Problem, outcome: Outcome) -> Row:
 def _where() -> tuple[str, str]:
     """Commit, and processor or accelerator, that rows carry."""
     machine: dict[str, Any] = describe_machine()
-    commit = str(machine["commit"] or machine["lstm_jax"])[:12] + ("+changes" if machine["dirty"] else "")
+    commit = code_label(machine)
     kind = machine["processor"] if machine["backend"] == "cpu" else machine["device"]
     return commit, f"{machine['devices']} x {kind}"
 

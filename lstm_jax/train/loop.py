@@ -53,6 +53,11 @@ class Summary:
     parameters: int
     exit_code: int
 
+    @property
+    def interrupted(self) -> bool:
+        """Stopped by a signal; a checkpoint is saved, and the same call with ``resume=True`` goes on."""
+        return self.exit_code > 128
+
 
 def train(
     config: Config, directory: str | Path, *, resume: bool = False, overwrite: bool = False, progress: bool = True

@@ -7,7 +7,9 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 FLAG_PREFIXES = ("JAX_", "XLA_", "LSTM_JAX_", "OMP_NUM_THREADS", "OPENBLAS_")
@@ -80,6 +82,11 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def code_label(code: Mapping[str, Any]) -> str:
+    """What ``describe_code`` says, short enough for a column: the commit, or the version where there is no git."""
+    return str(code["commit"] or code["lstm_jax"])[:12] + ("+changes" if code["dirty"] else "")
 
 
 def _commit() -> tuple[str | None, bool | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,16 +10,6 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "08_forecasting" / "run.py"
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    spec = importlib.util.spec_from_file_location("forecasting_experiment", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["forecasting_experiment"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["forecasting_experiment"]
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +12,6 @@ from lstm_jax.studies.collect import Row
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "01_gate_ablation" / "run.py"
 NINE = {"V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR"}
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    spec = importlib.util.spec_from_file_location("gate_ablation", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["gate_ablation"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["gate_ablation"]
 
 
 @pytest.mark.parametrize("preset", ["smoke", "default", "full"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import subprocess
 import sys
@@ -19,16 +18,6 @@ from lstm_jax.studies.grid import INITS, STANDARD, distinct, label, source_of, s
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "03_gates_and_init" / "run.py"
 ELEVEN = {"V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR", "GRU", "RNN"}
 RATE = 0.02
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    spec = importlib.util.spec_from_file_location("gates_and_init", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["gates_and_init"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["gates_and_init"]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import subprocess
 import sys
@@ -24,16 +23,6 @@ SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "05_long_dependen
 TWELVE = ["V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR", "GRU", "RNN", "IRNN"]
 STARTS = ["V, chrono", "V, uniform", "NP, chrono", "NP, uniform"]
 BIG = ["quick", "default", "full"]
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    spec = importlib.util.spec_from_file_location("long_dependencies", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["long_dependencies"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["long_dependencies"]
 
 
 @pytest.fixture

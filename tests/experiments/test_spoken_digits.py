@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,16 +13,6 @@ from lstm_jax.datasets import DATASETS
 from lstm_jax.datasets.spoken_digits import SPEAKERS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "06_spoken_digits" / "run.py"
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    spec = importlib.util.spec_from_file_location("spoken_digits_experiment", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["spoken_digits_experiment"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["spoken_digits_experiment"]
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])
