@@ -15,6 +15,7 @@ from lstm_jax.studies import forecasting
 from lstm_jax.studies.forecasting import Plan, ScoreRow, read_scores, run, write_scores
 from lstm_jax.studies.forecasts import sample_forward, score_samples, shorter
 from lstm_jax.train import Config, DataConfig, ModelConfig, TrainConfig, load_run
+from lstm_jax.train.loop import Summary
 
 
 def rows(name: str, part: str) -> dict[str, list]:
@@ -102,3 +103,12 @@ def test_scores_come_back_as_they_were(tmp_path):
     found = [ROW, ROW._replace(mse=math.nan, seed=-1)]
     write_scores(tmp_path / "scores.csv", found)
     assert str(read_scores(tmp_path)) == str(found)
+
+
+def test_an_interrupt_in_training_ends_the_comparison_without_scores(finished, tmp_path, monkeypatch):
+    plan, _, _ = finished
+    monkeypatch.setattr(forecasting, "rows", rows)
+    monkeypatch.setattr(forecasting, "train", lambda *_, **__: Summary([0], "nll", [], [], {}, [], [], 1, 130))
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lstm_jax.train.machine import describe_machine
+from lstm_jax.train.machine import code_label, describe_machine
 
 COUNT = "import jax; from lstm_jax.train import use_whole_machine; use_whole_machine(); print(len(jax.devices()))"
 
@@ -32,3 +32,9 @@ def test_a_manifest_names_flags_and_no_folder(monkeypatch):
     monkeypatch.setenv("JAX_DEFAULT_MATMUL_PRECISION", "float32")
     flags = describe_machine()["flags"]
     assert flags["JAX_DEFAULT_MATMUL_PRECISION"] == "float32" and not [name for name in flags if name.endswith("_DIR")]
+
+
+def test_code_is_named_by_its_commit_or_else_by_its_version():
+    assert code_label({"commit": "0123456789abcdef", "dirty": False, "lstm_jax": "1.2.3"}) == "0123456789ab"
+    assert code_label({"commit": "0123456789abcdef", "dirty": True, "lstm_jax": "1.2.3"}) == "0123456789ab+changes"
+    assert code_label({"commit": None, "dirty": None, "lstm_jax": "1.2.3"}) == "1.2.3"
