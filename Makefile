@@ -21,7 +21,9 @@ PYTHON ?= $(or $(shell python3 -c 'import sys; sys.exit(not (3, 11) <= sys.versi
 NEWEST_PYTHON ?= $(call find_python,3.13 3.12)
 
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input -c requirements.lock
-SPECS := pyproject.toml requirements.lock
+# Once a machine, where there is a C++ compiler: without it everything works, at half the speed.
+KERNEL = $(BIN)/python -m lstm_jax native build --optional
+SPECS := pyproject.toml requirements.lock $(wildcard lstm_jax/unroll/kernel/*)
 # The development environment serves `make run` too; without it, run's own lighter one is made.
 RUN_READY = $(if $(wildcard $(VENV)/.dev-ready),$(VENV)/.dev-ready,$(VENV)/.run-ready)
 
@@ -36,11 +38,11 @@ $(BIN)/python:
 
 $(VENV)/.run-ready: $(SPECS) | $(BIN)/python
 	@echo "Installing what the experiment needs, at the versions of requirements.lock (once, about a minute)"
-	@$(PIP) -e '.[run]' && touch $@
+	@$(PIP) -e '.[run]' && $(KERNEL) && touch $@
 
 $(VENV)/.dev-ready: $(SPECS) | $(BIN)/python
 	@echo "Installing the development environment, at the versions of requirements.lock (once, a few minutes)"
-	@$(PIP) -e '.[dev]' && touch $@ $(VENV)/.run-ready
+	@$(PIP) -e '.[dev]' && $(KERNEL) && touch $@ $(VENV)/.run-ready
 
 setup: $(VENV)/.dev-ready ## make .venv with everything, at the locked versions
 

@@ -17,6 +17,7 @@ import numpy as np
 from lstm_jax.cell.initializers import SCHEMES
 from lstm_jax.cell.variants import VARIANTS
 from lstm_jax.names import UsageError, nearest
+from lstm_jax.unroll import BACKENDS
 
 Option = None | int | float | bool | str
 
@@ -26,7 +27,7 @@ CHOICES = MappingProxyType(
         "variant": tuple(VARIANTS),
         "gate_init": ("constant", "chrono", "uniform"),
         "initializer": tuple(SCHEMES),
-        "backend": ("auto", "scan", "fused"),
+        "backend": BACKENDS,
         "precision": ("float32", "bfloat16"),
         "optimizer": ("adam", "sgd", "damped_sgd", "rmsprop", "adagrad"),
         "average": ("steps", "sequences"),

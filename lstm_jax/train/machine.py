@@ -54,6 +54,8 @@ def describe_machine() -> dict[str, object]:
     """What numbers depend on besides the config: versions, commit, device, flags."""
     import jax
 
+    from lstm_jax.unroll import automatic
+
     devices = jax.devices()
     return {
         **describe_code(),
@@ -65,6 +67,7 @@ def describe_machine() -> dict[str, object]:
         "device": devices[0].device_kind,
         "devices": len(devices),
         "backend": jax.default_backend(),
+        "unroll": automatic(),
         "flags": {name: value for name, value in sorted(os.environ.items()) if _matters(name)},
     }
 

@@ -1,7 +1,7 @@
 """How a sequence is run: the plain scan, and the fused gradient.
 
-A backend maps ``(variant, reverse, params, xs, state, valid, start)`` to the states' outputs ``(T, B, H)``, held past
-each row's end, and the final state. All agree to rounding; ``"auto"`` is the fused one.
+A backend maps ``(variant, reverse, params, xs, state, valid, start)`` to the states' outputs ``(T, B, H)``, which mean
+nothing past a row's end, and the final state. All agree to rounding; ``lstm_jax.unroll.choice`` names them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from lstm_jax.cell.adjoint import Saved, backward_weights, cell_adjoint, past_er
 from lstm_jax.cell.params import Params
 from lstm_jax.cell.step import State, cell, input_rows, product, products, recurrent_rows, spread, target_rows
 from lstm_jax.cell.variants import Variant
-from lstm_jax.names import nearest
 from lstm_jax.unroll.lengths import blank, hold
 
 Mask: TypeAlias = jax.Array | None
@@ -155,18 +154,3 @@ def _masked(valid: Mask, rows: jax.Array) -> jax.Array:
 
 
 fused.defvjp(_forward, _backward)
-
-# Compiled under their own names, so that a call outside ``jit`` compiles once a shape and not once a call.
-_SCAN, _FUSED = (jax.jit(run, static_argnums=(0, 1)) for run in (scan, fused))
-BACKENDS = {"auto": _FUSED, "fused": _FUSED, "scan": _SCAN}
-
-
-def backend_named(name: str):
-    """The backend of that name.
-
-    Raises:
-        ValueError: the name is unknown.
-    """
-    if name not in BACKENDS:
-        raise ValueError(f"unknown backend {name!r}; {nearest(name, BACKENDS)}")
-    return BACKENDS[name]

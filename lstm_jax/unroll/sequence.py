@@ -12,7 +12,8 @@ from lstm_jax.cell.params import Params, check_params
 from lstm_jax.cell.step import State, check_features, check_state, state_dtype
 from lstm_jax.cell.step import initial_state as blank_state
 from lstm_jax.cell.variants import Variant, resolve
-from lstm_jax.unroll.backends import backend_named, widened
+from lstm_jax.unroll.backends import widened
+from lstm_jax.unroll.choice import backend_named
 from lstm_jax.unroll.lengths import check_lengths, clean, starts, valid_steps
 
 
@@ -41,7 +42,8 @@ def unroll(
         resets: ``(T, B)`` bool (``(B, T)`` if not ``time_major``), the first step of each packed sequence: the state
             before it is blank. A reversed direction is blank before the last step of each.
         backend: ``"scan"`` (plain, any differentiation mode), ``"fused"`` (own reverse loop, faster; reverse mode
-            only), or ``"auto"``.
+            only), ``"native"`` (a CPU kernel, where it was built; a batch that ``jit`` itself spreads over several CPU
+            devices is computed whole on each), or ``"auto"``, the fastest that is here.
         remat_chunk: keep the state every so many steps and recompute between on the way back: memory for time.
 
     Returns:
@@ -58,8 +60,9 @@ def unroll(
         >>> ys.shape, state.c.shape, float(abs(ys[4:, 1]).max())
         ((7, 2, 5), (2, 5), 0.0)
     """
-    variant, run = resolve(variant), backend_named(backend)
+    variant = resolve(variant)
     hidden, xs = _check_inputs(variant, params, xs)
+    run = backend_named(backend, params.W.dtype)
     if not time_major:
         xs, resets = jnp.swapaxes(xs, 0, 1), resets if resets is None else jnp.swapaxes(jnp.asarray(resets), 0, 1)
     steps, batch = xs.shape[:2]

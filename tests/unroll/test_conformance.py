@@ -12,6 +12,7 @@ import oracles.numpy_lstm as oracle
 import pytest
 
 import lstm_jax as lj
+from lstm_jax.unroll import build
 
 T, B, I, H = 6, 4, 3, 4
 LENGTHS = np.array([6, 0, 3, 1])
@@ -34,7 +35,9 @@ FULL_GRADIENT = [name for name in IN_ORACLE if CELLS[name].feedback == "full"]
 
 cells = pytest.mark.parametrize("name", CELLS)
 few = pytest.mark.parametrize("name", ["V", "GRU", "everything in blocks of 2"])
-backends = pytest.mark.parametrize("backend", ["scan", "fused"])
+native = pytest.param("native", marks=pytest.mark.skipif(not build.load(), reason=f"no native kernel: {build.HOW}"))
+backends = pytest.mark.parametrize("backend", ["scan", "fused", native])
+fast = pytest.mark.parametrize("backend", ["fused", native])
 directions = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 
 
@@ -96,17 +99,18 @@ class TestConformance:
 
     @cells
     @directions
-    def test_fused_equals_scan_in_value_and_gradient(self, name, reverse):
+    @fast
+    def test_it_equals_scan_in_value_and_gradient(self, name, reverse, backend):
         _, params, xs, state, resets = problem(name)
         scan = compiled(name, "scan", reverse)(params, xs, state, LENGTHS, resets)
-        fused = compiled(name, "fused", reverse)(params, xs, state, LENGTHS, resets)
-        agree(scan, fused)
+        agree(scan, compiled(name, backend, reverse)(params, xs, state, LENGTHS, resets))
 
     @pytest.mark.parametrize("name", FULL_GRADIENT)
     @directions
-    def test_gradients_equal_finite_differences_of_the_oracle(self, name, reverse):
+    @fast
+    def test_gradients_equal_finite_differences_of_the_oracle(self, name, reverse, backend):
         variant, params, xs, state, resets = problem(name)
-        _, gradients = compiled(name, "fused", reverse)(params, xs, state, LENGTHS, resets)
+        _, gradients = compiled(name, backend, reverse)(params, xs, state, LENGTHS, resets)
         d_params, d_xs, d_state = gradients
         rng = np.random.default_rng(7)
         weights = {key: np.asarray(w) for key, w in lj.gate_view(variant, params).items()}
@@ -218,13 +222,14 @@ def test_no_step_and_no_length_return_the_initial_state(name, backend):
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 3, 4), (5, 2, 3, 1), (1, 2, 1, 2)], ids=["B=1", "H=1", "T=1, I=1"])
-def test_smallest_sizes_agree_between_backends(shape):
+@fast
+def test_smallest_sizes_agree_between_backends(shape, backend):
     steps, batch, inputs, hidden = shape
     params = lj.init_params(jax.random.key(3), "V", inputs, hidden)
     xs = jax.random.normal(jax.random.key(4), (steps, batch, inputs))
     results = [
         jax.value_and_grad(lambda p, backend=backend: weigh(lj.unroll("V", p, xs, backend=backend)))(params)
-        for backend in ("scan", "fused")
+        for backend in ("scan", backend)
     ]
     agree(*results, tolerance=1e-5)
 

@@ -1,0 +1,38 @@
+"""``lstm-jax native``: whether the CPU kernel is here; ``lstm-jax native build`` compiles it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from lstm_jax.cli.dispatch import DONE
+
+
+@dataclass(frozen=True)
+class Options:
+    """Say whether the native CPU kernel is here, or compile it: twenty seconds, into the user's cache."""
+
+    action: Annotated[Literal["status", "build"], tyro.conf.Positional] = "status"
+    """``build`` needs a C++ compiler: g++, clang++, what CXX names, or the one that the extra ``native`` brings."""
+    optional: bool = False
+    """Without a compiler, say so and go on: the exit code is 0."""
+
+
+def run(arguments: list[str]) -> int:
+    """Report, or build and report."""
+    options = tyro.cli(Options, args=arguments, prog="lstm-jax native")
+    from lstm_jax.unroll import build
+
+    if options.action == "build":
+        try:
+            build.build()
+        except build.NoCompilerError as error:
+            if not options.optional:
+                raise
+            print(f"The native kernel was not built, cells run as loops of XLA: {error}")
+            return DONE
+    path = build.library_path()
+    print(f"native kernel: {path}" if path.exists() else f"The native kernel was not built: {build.HOW}")
+    return DONE

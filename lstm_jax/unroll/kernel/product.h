@@ -1,0 +1,155 @@
+// Matrix products of a few rows with weights that are packed once and used at every step.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace lstm {
+
+#if defined(__AVX512F__)
+constexpr int kBytes = 64;
+#elif defined(__AVX__)
+constexpr int kBytes = 32;
+#else
+constexpr int kBytes = 16;
+#endif
+
+template <typename T>
+struct Lanes {
+  typedef T Vector __attribute__((vector_size(kBytes)));
+  static constexpr int kCount = kBytes / sizeof(T);
+  static constexpr int kPanel = 2 * kCount;  // columns that a tile makes
+};
+
+constexpr int kTile = 6;  // rows that a tile makes: 6 x 2 sums, one row of weights and one factor fill 16 registers
+
+template <typename T>
+int64_t padded(int64_t columns) {
+  return (columns + Lanes<T>::kPanel - 1) / Lanes<T>::kPanel * Lanes<T>::kPanel;
+}
+
+// Weights (depth, columns) cut into panels of kPanel columns, each contiguous, the last filled up with zeros.
+template <typename T>
+struct Panels {
+  const T* data;
+  int64_t depth, columns;
+
+  static int64_t size(int64_t depth, int64_t columns) { return depth * padded<T>(columns); }
+};
+
+// Pack `source`, row-major with rows `stride` apart.
+template <typename T>
+Panels<T> pack(const T* source, int64_t depth, int64_t columns, int64_t stride, T* into) {
+  constexpr int kPanel = Lanes<T>::kPanel;
+  T* to = into;
+  for (int64_t first = 0; first < columns; first += kPanel) {
+    const int64_t width = std::min<int64_t>(kPanel, columns - first);
+    for (int64_t k = 0; k < depth; ++k, to += kPanel) {
+      const T* from = source + k * stride + first;
+      if (width == kPanel) {
+        std::memcpy(to, from, kPanel * sizeof(T));
+      } else {
+        for (int64_t j = 0; j < kPanel; ++j) to[j] = j < width ? from[j] : T(0);
+      }
+    }
+  }
+  return {into, depth, columns};
+}
+
+// Pack the transpose of `source` (columns, depth), row-major with rows `stride` apart.
+template <typename T>
+Panels<T> pack_transposed(const T* source, int64_t depth, int64_t columns, int64_t stride, T* into) {
+  constexpr int kPanel = Lanes<T>::kPanel;
+  T* to = into;
+  for (int64_t first = 0; first < columns; first += kPanel) {
+    const int64_t width = std::min<int64_t>(kPanel, columns - first);
+    if (width < kPanel) std::memset(to, 0, depth * kPanel * sizeof(T));
+    for (int64_t k = 0; k < depth; ++k, to += kPanel) {
+      for (int64_t j = 0; j < width; ++j) to[j] = source[(first + j) * stride + k];
+    }
+  }
+  return {into, depth, columns};
+}
+
+template <typename T>
+inline typename Lanes<T>::Vector load(const T* from) {
+  typename Lanes<T>::Vector vector;
+  std::memcpy(&vector, from, sizeof(vector));
+  return vector;
+}
+
+// One tile: sums[r][:] += sum_k rows[r][k * step] panel[k][:], over kPanels panels that lie `apart`.
+template <typename T, int kRows, int kPanels>
+inline void tile(int64_t depth, const T* const* rows, int64_t step, const T* panel, int64_t apart, T* sums,
+                 int64_t stride) {
+  using Vector = typename Lanes<T>::Vector;
+  constexpr int kLanes = Lanes<T>::kCount, kWide = 2 * kPanels;
+  Vector sum[kRows][kWide];
+#pragma GCC unroll 6
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+    for (int j = 0; j < kWide; ++j) sum[r][j] = load<T>(sums + r * stride + j * kLanes);
+  for (int64_t k = 0; k < depth; ++k) {
+    if constexpr (kPanels == 1) {
+      const Vector first = load<T>(panel + k * 2 * kLanes), second = load<T>(panel + k * 2 * kLanes + kLanes);
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) {
+        const Vector factor = rows[r][k * step] - Vector{};
+        sum[r][0] += factor * first;
+        sum[r][1] += factor * second;
+      }
+    } else {
+      Vector factor[kRows];
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) factor[r] = rows[r][k * step] - Vector{};
+#pragma GCC unroll 8
+      for (int j = 0; j < kWide; ++j) {
+        const Vector weight = load<T>(panel + (j / 2) * apart + k * 2 * kLanes + (j % 2) * kLanes);
+#pragma GCC unroll 6
+        for (int r = 0; r < kRows; ++r) sum[r][j] += factor[r] * weight;
+      }
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+    for (int j = 0; j < kWide; ++j) std::memcpy(sums + r * stride + j * kLanes, &sum[r][j], sizeof(Vector));
+}
+
+template <typename T, int kPanels>
+void tiles(int64_t count, int64_t depth, const T* const* rows, int64_t step, const T* panel, int64_t apart, T* sums,
+           int64_t stride) {
+  switch (count) {
+    case 1: return tile<T, 1, kPanels>(depth, rows, step, panel, apart, sums, stride);
+    case 2: return tile<T, 2, kPanels>(depth, rows, step, panel, apart, sums, stride);
+    case 3: return tile<T, 3, kPanels>(depth, rows, step, panel, apart, sums, stride);
+    case 4: return tile<T, 4, kPanels>(depth, rows, step, panel, apart, sums, stride);
+    case 5: return tile<T, 5, kPanels>(depth, rows, step, panel, apart, sums, stride);
+    default: return tile<T, 6, kPanels>(depth, rows, step, panel, apart, sums, stride);
+  }
+}
+
+// sums (count, columns), rows `stride` apart, += rows (count, depth) times the panels. Element k of a row stands at
+// rows[r][k * step]. A panel stays in the first cache while all rows pass it; few rows take several panels at once,
+// for enough independent sums. Writes whole panels: `stride` is at least padded(columns).
+template <typename T>
+void multiply(int64_t count, const T* const* rows, int64_t step, const Panels<T>& weights, T* sums, int64_t stride) {
+  constexpr int kPanel = Lanes<T>::kPanel;
+  const int64_t panels = padded<T>(weights.columns) / kPanel, apart = weights.depth * kPanel;
+  const T* panel = weights.data;
+  int64_t n = 0;
+  if (count == 1)
+    for (; n + 4 <= panels; n += 4, panel += 4 * apart, sums += 4 * kPanel)
+      tile<T, 1, 4>(weights.depth, rows, step, panel, apart, sums, stride);
+  if (count <= 3)
+    for (; n + 2 <= panels; n += 2, panel += 2 * apart, sums += 2 * kPanel)
+      tiles<T, 2>(count, weights.depth, rows, step, panel, apart, sums, stride);
+  const int64_t passes = (count + kTile - 1) / kTile;
+  for (; n < panels; ++n, panel += apart, sums += kPanel)
+    for (int64_t pass = 0; pass < passes; ++pass) {
+      const int64_t first = count * pass / passes, last = count * (pass + 1) / passes;  // tiles of equal height
+      tiles<T, 1>(last - first, weights.depth, rows + first, step, panel, apart, sums + first * stride, stride);
+    }
+}
+
+}  // namespace lstm

@@ -1,0 +1,180 @@
+"""The native kernel: what the laws of every backend (test_conformance.py) do not ask of it."""
+
+from __future__ import annotations
+
+import stat
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lstm_jax as lj
+from lstm_jax.train.machine import describe_machine
+from lstm_jax.unroll import automatic, build
+from lstm_jax.unroll.choice import BACKENDS
+
+needs_kernel = pytest.mark.skipif(not build.load(), reason=f"no native kernel: {build.HOW}")
+
+
+def gradients(name, params, xs, lengths=None, backend="native"):
+    """Outputs, last state, and gradients for weights and inputs."""
+
+    def loss(params, xs):
+        ys, state = lj.unroll(name, params, xs, lengths, backend=backend)
+        return (jnp.cos(jnp.arange(ys.size)).reshape(ys.shape) * ys).sum() + state.c.sum(), (ys, state)
+
+    return jax.value_and_grad(loss, (0, 1), has_aux=True)(params, xs)
+
+
+def close(got, want, tolerance: float) -> None:
+    """Every array within a share of its largest number."""
+
+    def check(a, b):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(float(np.abs(b).max(initial=0.0)), 1e-3))
+
+    jax.tree.map(check, got, want)
+
+
+@needs_kernel
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", lj.VARIANTS)
+def test_float32_is_within_1e_5_of_float64(name):
+    """Enough work for several threads, sizes that fill no vector, sequences of every length."""
+    params = lj.init_params(jax.random.key(1), name, 13, 37, dtype=jnp.float64, initializers="pytorch")
+    xs = jax.random.normal(jax.random.key(2), (40, 11, 13), jnp.float64)
+    lengths = np.array([40, 0, 1, 17, 40, 3, 39, 8, 25, 2, 31])
+    want = gradients(name, params, xs, lengths, backend="fused")
+    narrow = jax.tree.map(lambda a: a.astype(jnp.float32), (params, xs))
+    close(gradients(name, *narrow, lengths), want, 1e-5)
+
+
+@needs_kernel
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_shape_and_lengths_agree_with_the_plain_scan(data):
+    """Shapes that meet every height and width of a tile."""
+    draw = data.draw
+    steps, batch, inputs, hidden = (draw(st.integers(1, top)) for top in (9, 14, 5, 35))
+    lengths = draw(st.none() | st.lists(st.integers(0, steps), min_size=batch, max_size=batch))
+    name = draw(st.sampled_from(["V", "FGR", "GRU"]))
+    params = lj.init_params(jax.random.key(steps), name, inputs, hidden, initializers="pytorch")
+    xs = jax.random.normal(jax.random.key(batch), (steps, batch, inputs))
+    close(gradients(name, params, xs, lengths), gradients(name, params, xs, lengths, backend="scan"), 2e-5)
+
+
+@needs_kernel
+def test_a_call_repeats_to_the_bit():
+    params = lj.init_params(jax.random.key(0), "V", 16, 64)
+    xs = jax.random.normal(jax.random.key(1), (50, 12, 16))
+    run = jax.jit(lambda: gradients("V", params, xs))
+    first = run()
+    for _ in range(5):
+        jax.tree.map(np.testing.assert_array_equal, run(), first)
+
+
+@needs_kernel
+def test_nan_in_one_sequence_stays_in_it():
+    params = lj.init_params(jax.random.key(0), "V", 3, 8)
+    xs = jax.random.normal(jax.random.key(1), (6, 9, 3)).at[2, 4].set(jnp.nan)
+    ys, state = lj.unroll("V", params, xs, backend="native")
+    assert np.isnan(ys[2:, 4]).all()
+    assert np.isfinite(np.delete(ys, 4, axis=1)).all() and np.isfinite(ys[:2]).all()
+    assert np.isnan(state.c[4]).all()
+
+
+@needs_kernel
+@pytest.mark.parametrize("large", [30.0, 1e4, 3e38])
+def test_saturated_gates_are_exactly_open_or_closed_or_nearly(large):
+    params = jax.tree.map(jnp.zeros_like, lj.init_params(jax.random.key(0), "NP", 1, 3))
+    for sign in (1.0, -1.0):
+        saturated = params._replace(b=jnp.full_like(params.b, sign * large))
+        ys, state = lj.unroll("NP", saturated, jnp.ones((2, 1, 1)), backend="native")
+        want, _ = lj.unroll("NP", saturated, jnp.ones((2, 1, 1)), backend="scan")
+        np.testing.assert_allclose(ys, want, atol=1e-7)
+        assert np.isfinite(state.c).all()
+
+
+@needs_kernel
+def test_a_gradient_can_be_differentiated():
+    params = lj.init_params(jax.random.key(0), "FGR", 3, 4)
+    xs = jax.random.normal(jax.random.key(1), (5, 2, 3))
+
+    def curvature(backend):
+        def slope(params):
+            loss = lambda p: (lj.unroll("FGR", p, xs, [5, 2], backend=backend)[0] ** 2).sum()  # noqa: E731
+            return sum((leaf**2).sum() for leaf in jax.tree.leaves(jax.grad(loss)(params)))
+
+        return jax.grad(slope)(params)
+
+    close(curvature("native"), curvature("scan"), 1e-5)
+
+
+@needs_kernel
+def test_16_bit_weights_are_computed_in_float32_and_their_gradients_rounded_once():
+    whole = lj.init_params(jax.random.key(0), "V", 8, 16)
+    half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), whole)
+    xs = jax.random.normal(jax.random.key(1), (30, 4, 8))
+    (_, (ys, state)), (d_params, _) = gradients("V", half, xs)
+    assert ys.dtype == state.c.dtype == jnp.float32 and d_params.R.dtype == jnp.bfloat16
+    want = gradients("V", whole, xs)
+    close(ys, want[0][1][0], 2e-2)
+    close(d_params.R.astype(jnp.float32), want[1][0].R, 2e-2)
+
+
+@needs_kernel
+def test_the_program_holds_two_calls_and_no_loop():
+    params = lj.init_params(jax.random.key(0), "V", 3, 8)
+    xs = jnp.zeros((20, 2, 3))
+
+    def loss(params, xs, lengths):
+        return (lj.unroll("V", params, xs, lengths, backend="native")[0] ** 2).sum()
+
+    text = jax.jit(jax.grad(loss)).lower(params, xs, jnp.array([20, 7])).compile().as_text()
+    assert " while(" not in text and " dot(" not in text
+    assert text.count('custom_call_target="lstm_forward') == text.count('custom_call_target="lstm_backward') == 1
+    assert "f32[20,2,3]" not in text.split("lstm_backward")[0].rsplit("\n", 1)[-1]  # nobody asked for d_xs
+
+
+@needs_kernel
+def test_auto_is_native_for_wide_weights_and_says_so():
+    assert automatic(jnp.float32) == automatic(jnp.float64) == "native" and automatic(jnp.bfloat16) == "fused"
+    assert describe_machine()["unroll"] == "native"
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """A machine where the kernel was never built."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    build.load.cache_clear()
+    yield tmp_path
+    monkeypatch.undo()
+    build.load.cache_clear()
+
+
+def test_without_a_kernel_auto_is_fused_and_native_says_what_to_do(nowhere):
+    params, xs = lj.init_params(jax.random.key(0), "V", 3, 4), jnp.zeros((2, 1, 3))
+    assert automatic() == "fused" and "native" in BACKENDS
+    lj.unroll("V", params, xs)
+    with pytest.raises(RuntimeError, match=r"not built on this machine.*lstm-jax native build"):
+        lj.unroll("V", params, xs, backend="native")
+
+
+def test_without_a_compiler_the_error_names_a_remedy(nowhere, monkeypatch):
+    monkeypatch.setenv("PATH", str(nowhere))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(build.NoCompilerError, match=r"g\+\+.*lstm_jax\[native\]"):
+        build.build()
+
+
+def test_a_compiler_that_fails_leaves_nothing_behind_and_its_words_in_the_error(nowhere, monkeypatch):
+    broken = nowhere / "broken"
+    broken.write_text("#!/bin/sh\necho 'no such flag' >&2\nexit 1\n")
+    broken.chmod(broken.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("CXX", str(broken))
+    with pytest.raises(RuntimeError, match="could not compile the kernel: no such flag"):
+        build.build()
+    assert list(build.library_path().parent.iterdir()) == [] and not build.load()
