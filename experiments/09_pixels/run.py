@@ -49,7 +49,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(("V",), 1, hidden=8, pool=4, batch=32, rate=0.01, steps=20),
-    "quick": Scale(CELLS, 1, hidden=64, pool=2, batch=64, rate=0.01, steps=1500),
+    "quick": Scale(CELLS, 1, hidden=64, pool=2, batch=64, rate=0.003, steps=1500),
     "full": Scale(CELLS, 5, hidden=256, pool=1, batch=128, rate=0.001, steps=60_000),
 }
 """784, 196 or 49 steps a digit. An epoch of the 50,000 training images is 390 steps of ``full``, 781 of ``quick``."""
