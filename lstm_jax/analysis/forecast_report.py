@@ -14,6 +14,7 @@ from lstm_jax.analysis.report import markdown
 from lstm_jax.studies.forecasting import FAN, ScoreRow, read_scores
 from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.statistics import mean_interval
+from lstm_jax.studies.subjects import subject_of
 from lstm_jax.train.records import write_atomically
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ def publish(folder: Path) -> tuple[Path, Path]:
 
 
 def readme_section(folder: Path) -> str:
-    """A table a series: squared and absolute error, ranked probability and coverage, by hours ahead."""
+    """A table a series: squared and absolute error, ranked probability and coverage, by steps ahead."""
     found = read_scores(folder)
     parts = []
     for series in dict.fromkeys(row.series for row in found):
         of_series = [row for row in found if row.series == series]
         points, doubts = (_table(of_series, names) for names in (POINTS, DOUBTS))
-        parts.append(f"### ETT{series}: how far off\n\n{points}\n\n### ETT{series}: how sure\n\n{doubts}")
+        title = subject_of(series).title
+        parts.append(f"### {title}: how far off\n\n{points}\n\n### {title}: how sure\n\n{doubts}")
     return "\n\n".join([*parts, _legend(found)])
 
 
@@ -67,7 +69,7 @@ def _table(rows: Sequence[ScoreRow], names: Mapping[str, str]) -> str:
                 here = of(model, horizon)
                 cells.append(_inside(here) if name == INSIDE else _cell(here, name, best))
         lines.append(tuple(cells))
-    header = ("model", "numbers learned", *(f"{text} {hours}" for hours in horizons for text in names.values()))
+    header = ("model", "numbers learned", *(f"{text} {steps}" for steps in horizons for text in names.values()))
     return markdown(header, lines)
 
 
@@ -101,12 +103,14 @@ def _legend(found: Sequence[ScoreRow]) -> str:
     diverged = sorted({(row.model, row.seed) for row in found if math.isnan(row.mse)})
     lost = f"Diverged, and left out: {', '.join(f'{model} {seed}' for model, seed in diverged)}. " if diverged else ""
     machines = sorted({f"{row.device}, commit {row.commit}" for row in found})
+    subject = subject_of(found[0].series)
     levels = " and ".join(f"{100 * level:.0f}" for level in LEVELS)
     return (
-        "Test part, deviations of the training hours; means over the hours ahead and all seven values; lower "
-        f"is better, bold: best of a column. {count} forecasts. Cells: mean ± half of the 95 % t-interval "
-        f"over {seeds} seed{'s' * (seeds != 1)}; MSE of the mean, MAE of the median sample. Inside: per cent of what "
-        f"came within the central {levels} % intervals. Others: normal intervals as wide as the errors on validation. "
+        f"Test part, deviations of the training {subject.steps}; means over the {subject.steps} ahead"
+        f"{subject.besides}; lower is better, bold: best of a column. {count} forecasts. Cells: mean ± half of the "
+        f"95 % t-interval over {seeds} seed{'s' * (seeds != 1)}; MSE of the mean, MAE of the median sample. Inside: "
+        f"per cent of what came within the central {levels} % intervals. Others: normal intervals as wide as the "
+        "errors on validation. "
         f"{lost}({'; '.join(machines)})."
     )
 
@@ -134,24 +138,25 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
         for row, cell in zip(panels, cells, strict=True):
             for axes, one in zip(row, series, strict=True):
                 _fan(axes, fans[f"{one} {cell}"], fans[f"{one} truth"], context)
-                axes.set_title(f"ETT{one}, {cell}", pad=3, loc="left")
+                axes.set_title(f"{subject_of(one).title}, {cell}", pad=3, loc="left")
+        subject = subject_of(series[0])
         for axes in panels[:, 0]:
-            axes.set_ylabel("oil temperature")
+            axes.set_ylabel(subject.shown)
         for axes in panels[-1]:
-            axes.set_xlabel("hours from the last known one")
+            axes.set_xlabel(f"{subject.steps} from the last known one")
         panels[0, 0].legend(loc="lower left", frameon=False, ncols=3)
     return figure
 
 
 def _fan(axes: Axes, quantiles: np.ndarray, truth: np.ndarray, context: int) -> None:
-    hours = np.arange(len(truth)) - context + 1
-    ahead = hours[context:]
+    steps = np.arange(len(truth)) - context + 1
+    ahead = steps[context:]
     for n, level in reversed(list(enumerate(LEVELS))):
         low, high = quantiles[1 + 2 * n : 3 + 2 * n]
         label = f"{100 * level:.0f} % of samples" if level == LEVELS[0] else None
         axes.fill_between(ahead, low, high, color=BAND, alpha=0.3, linewidth=0, label=label)
     axes.plot(ahead, quantiles[0], color=MEDIAN, linewidth=0.8, label="median")
-    axes.plot(hours, truth, color=TRUTH, linewidth=0.6, label="what came")
+    axes.plot(steps, truth, color=TRUTH, linewidth=0.6, label="what came")
     axes.axvline(0, color=TRUTH, linewidth=0.4, linestyle=":")
     axes.margins(x=0)
     axes.spines[["top", "right"]].set_visible(False)

@@ -23,7 +23,7 @@ VERBS = MappingProxyType(
         "study": "train several variants on several tasks and compare them",
         "report": "make table and figure anew from the results in a folder",
         "bench": "times and sizes, side by side with Flax",
-        "data": "list data sets, prepare one",
+        "data": "list data sets, prepare one, take them out of packages",
         "native": "compile the CPU kernel, which makes cells about twice as fast",
         "tasks": "list the tasks made of random numbers",
         "transcribe": "what a trained network hears in WAV files",

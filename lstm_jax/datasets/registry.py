@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from lstm_jax.datasets.bach_chorales import BACH_CHORALES
 from lstm_jax.datasets.digits import DIGITS
+from lstm_jax.datasets.electricity import ELECTRICITY
 from lstm_jax.datasets.ett import ETT
 from lstm_jax.datasets.jsb_chorales import JSB_CHORALES
 from lstm_jax.datasets.mnist import MNIST
 from lstm_jax.datasets.nottingham import NOTTINGHAM
 from lstm_jax.datasets.record import Dataset
 from lstm_jax.datasets.spoken_digits import SPOKEN_DIGITS
+from lstm_jax.datasets.spoken_mfcc import SPOKEN_MFCC
 from lstm_jax.datasets.spoken_strings import SPOKEN_STRINGS, SPOKEN_WORDS
+from lstm_jax.datasets.sunspots import SUNSPOTS
 from lstm_jax.names import Registry
 
 DATASETS: dict[str, Dataset] = Registry(
     "data set",
-    (DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS, SPOKEN_WORDS, SPOKEN_STRINGS, ETT),
+    (
+        *(DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS, SPOKEN_WORDS, SPOKEN_STRINGS, ETT),
+        *(SPOKEN_MFCC, ELECTRICITY, SUNSPOTS),
+    ),
 )
 """Name -> record. Unknown names raise a KeyError with the nearest one."""
 

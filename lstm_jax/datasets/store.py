@@ -1,4 +1,4 @@
-"""Prepared data sets on disk: whole and checked, or not there at all.
+"""Prepared data sets on disk, and raw files out of packages: whole and checked, or not there at all.
 
 A data set is written into a folder of its own and moved to its place by one rename, which either happens or does not:
 a process that is killed leaves only a hidden folder that nobody reads, and of two processes the first one wins.
@@ -7,6 +7,7 @@ a process that is killed leaves only a hidden folder that nobody reads, and of t
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -71,14 +72,32 @@ def write_prepared(dataset: Dataset, examples: Mapping[str, Iterable[Example]], 
     _remove_stale(target.parent)
     try:
         folder, sizes = builder.write(dataset, examples, scratch)
-        files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
-        manifest = {"name": dataset.name, "version": dataset.version, "source": source, "splits": sizes}
-        text = json.dumps({**manifest, "files": files}, indent=1)
-        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        _move(folder, target)
+        _move(folder, target, {"name": dataset.name, "version": dataset.version, "source": source, "splits": sizes})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def raw_folder(dataset: Dataset, data_dir: Path) -> Path:
+    """Where raw files that were taken out of a package stand."""
+    return data_dir / "packages" / dataset.name
+
+
+@contextlib.contextmanager
+def writing_raw(dataset: Dataset, data_dir: Path, source: str) -> Iterator[Path]:
+    """An empty folder to put the raw files into; it is moved to its place unless an error leaves the block."""
+    target = raw_folder(dataset, data_dir)
+    scratch = Path(tempfile.mkdtemp(prefix=".preparing-", dir=make_folder(target.parent)))
+    _remove_stale(target.parent)
+    try:
+        folder = scratch / dataset.name  # the scratch folder itself is for nobody else to read
+        folder.mkdir()
+        yield folder
+        if target.exists() and problem_with(target) is not None:
+            os.rename(target, scratch / "damaged")
+        _move(folder, target, {"name": dataset.name, "source": source})
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _not_empty(examples: Iterable[Example], dataset: Dataset, split: str) -> Iterator[Example]:
@@ -91,8 +110,10 @@ def _not_empty(examples: Iterable[Example], dataset: Dataset, split: str) -> Ite
     )
 
 
-def _move(folder: Path, target: Path) -> None:
-    """One rename; when another process was first, its result stays."""
+def _move(folder: Path, target: Path, manifest: Mapping[str, Any]) -> None:
+    """Adds ``prepared.json``, then one rename; when another process was first, its result stays."""
+    files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "files": files}, indent=1) + "\n", encoding="utf-8")
     try:
         os.rename(folder, target)
     except OSError:

@@ -17,12 +17,12 @@ import jax
 import numpy as np
 
 from lstm_jax.datasets import rows
-from lstm_jax.datasets.ett import Windows, windows
+from lstm_jax.datasets.series import Windows, windows
 from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.studies.forecasts import (
-    BASELINES,
     LEVELS,
     Score,
+    baselines,
     deviation_of,
     fit_linear,
     merged,
@@ -32,6 +32,7 @@ from lstm_jax.studies.forecasts import (
     score_samples,
     shorter,
 )
+from lstm_jax.studies.subjects import Subject
 from lstm_jax.train import load_run, train
 from lstm_jax.train.config import Config
 from lstm_jax.train.loop import Summary
@@ -42,8 +43,8 @@ SCORES, FAN = "scores.csv", "fan.npz"
 NOTHING = Score(math.nan, math.nan, math.nan, (math.nan, math.nan))
 LINEAR = "linear"
 SAMPLE_SEED = 0
-SHOWN_WINDOW, SHOWN_CHANNEL, SHOWN_HOURS = 40, -1, 240
-"""What the figure shows: one window of the test part, the oil temperature, so many hours ahead at most."""
+SHOWN_WINDOW, SHOWN_CHANNEL, SHOWN_STEPS = 40, -1, 240
+"""What the figure shows: one window of the test part, the last value, so many steps ahead at most."""
 SHARES = (0.5, *((1 + sign * level) / 2 for level in LEVELS for sign in (-1, 1)))
 """Quantiles that it shows: the median, then both ends of each central interval."""
 
@@ -53,14 +54,16 @@ class Plan:
     """What is compared.
 
     Attributes:
-        configs: of each series and cell; several trials of one are its seeds.
-        context: hours that every forecast is made from.
-        horizons: hours ahead, rising; scores of each are means over all hours up to it.
+        subject: the series.
+        configs: of each cell; several trials of one are its seeds.
+        context: steps that every forecast is made from.
+        horizons: steps ahead, rising; scores of each are means over all steps up to it.
         samples: of each network and window.
-        every: hours from one forecast to the next.
+        every: steps from one forecast to the next.
     """
 
-    configs: Mapping[tuple[str, str], Config]
+    subject: Subject
+    configs: Mapping[str, Config]
     context: int
     horizons: tuple[int, ...]
     samples: int
@@ -90,26 +93,19 @@ def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
     """Train what is missing, forecast, and write ``scores.csv``, ``fan.npz`` and ``manifest.json`` into a folder."""
     use_whole_machine()
     begun, machine = time.monotonic(), describe_machine()
-    found: list[ScoreRow] = []
-    fans: dict[str, np.ndarray] = {}
-    for series in dict.fromkeys(series for series, _ in plan.configs):
-        found += _baselines(plan, series, machine)
-        for (of_series, cell), config in plan.configs.items():
-            if of_series == series:
-                place = folder / "runs" / f"{series}-{cell}"
-                summary = train(config, place, resume=not overwrite, overwrite=overwrite)
-                if summary.interrupted:
-                    raise KeyboardInterrupt
-                scored, fan = _network(plan, series, cell, place, summary)
-                found += scored
-                fans[f"{series} {cell}"] = fan
-        test = _cut(plan, series, "test")
-        fans[f"{series} truth"] = test.values[
-            SHOWN_WINDOW % len(test.values), : plan.context + SHOWN_HOURS, SHOWN_CHANNEL
-        ]
-        write_scores(folder / SCORES, found)
-    stream = io.BytesIO()
+    found, fans = list(_baselines(plan, machine)), {}
+    for cell, config in plan.configs.items():
+        place = folder / "runs" / cell
+        summary = train(config, place, resume=not overwrite, overwrite=overwrite)
+        if summary.interrupted:
+            raise KeyboardInterrupt
+        scored, fans[f"{plan.subject.series} {cell}"] = _network(plan, cell, place, summary)
+        found += scored
+    test, last = _cut(plan, "test"), plan.context + SHOWN_STEPS
+    fans[f"{plan.subject.series} truth"] = test.values[SHOWN_WINDOW % len(test.values), :last, SHOWN_CHANNEL]
     fans["context"] = np.array(plan.context)
+    write_scores(folder / SCORES, found)
+    stream = io.BytesIO()
     np.savez_compressed(stream, allow_pickle=False, **fans)
     write_atomically(folder / FAN, stream.getvalue())
     write_json(
@@ -119,9 +115,13 @@ def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
     return found
 
 
-def _cut(plan: Plan, series: str, part: str) -> Windows:
+def _cut(plan: Plan, part: str) -> Windows:
     """The windows of a part, as long as the longest horizon asks: the same for all of them."""
-    return windows(rows("ett", part), series, plan.context, plan.horizons[-1], plan.every)
+    return _windows(plan, part, plan.horizons[-1], plan.every)
+
+
+def _windows(plan: Plan, part: str, horizon: int, every: int) -> Windows:
+    return windows(rows(plan.subject.data, part), plan.subject.series, plan.context, horizon, every)
 
 
 def _row(
@@ -141,14 +141,16 @@ def _row(
     )
 
 
-def _baselines(plan: Plan, series: str, machine: Mapping[str, Any]) -> Iterator[ScoreRow]:
-    """Each forecast as wide as its errors on validation, hour by hour ahead and channel by channel."""
-    validation, test = (_cut(plan, series, part) for part in ("validation", "test"))
+def _baselines(plan: Plan, machine: Mapping[str, Any]) -> Iterator[ScoreRow]:
+    """Each forecast as wide as its errors on validation, step by step ahead and channel by channel."""
+    series = plan.subject.series
+    validation, test = (_cut(plan, part) for part in ("validation", "test"))
     for horizon in plan.horizons:
-        train = windows(rows("ett", "train"), series, plan.context, horizon, 1)
-        linear = fit_linear(train, shorter(validation, horizon))
+        linear = fit_linear(_windows(plan, "train", horizon, 1), shorter(validation, horizon))
         ways: dict[str, Callable[[Windows], np.ndarray]] = {
-            name: baseline.forecast for name, baseline in BASELINES.items() if baseline.needs <= plan.context
+            name: baseline.forecast
+            for name, baseline in baselines(plan.subject.periods).items()
+            if baseline.needs <= plan.context
         }
         known, asked = shorter(validation, horizon), shorter(test, horizon)
         for name, forecast in {**ways, LINEAR: linear.forecast}.items():
@@ -158,14 +160,14 @@ def _baselines(plan: Plan, series: str, machine: Mapping[str, Any]) -> Iterator[
             yield _row(series, name, -1, horizon, len(asked.values), score, machine, size)
 
 
-def _network(plan: Plan, series: str, cell: str, place: Path, summary: Summary) -> tuple[list[ScoreRow], np.ndarray]:
+def _network(plan: Plan, cell: str, place: Path, summary: Summary) -> tuple[list[ScoreRow], np.ndarray]:
     """Scores of every seed, and quantiles ``SHARES`` of the first one's samples for the window that is shown.
 
     A seed that was never validated, because it diverged before, has the score NaN.
     """
     config, params = load_run(place)
     trained_by = json.loads((place / MANIFEST).read_text())["sittings"][-1]
-    seeds, test = config.train.trials, _cut(plan, series, "test")
+    seeds, test = config.train.trials, _cut(plan, "test")
     shown = SHOWN_WINDOW % len(test.values)
 
     def forecast(number: int) -> tuple[list[Score], np.ndarray, float]:
@@ -182,12 +184,12 @@ def _network(plan: Plan, series: str, cell: str, place: Path, summary: Summary) 
                 for part, horizon in zip(parts, plan.horizons, strict=True):
                     part.append((len(truth), score_samples(samples[:, :, :horizon], truth[:, :horizon])))
                 if first <= shown < first + len(truth):
-                    ordered = np.sort(samples[:, shown - first, :SHOWN_HOURS, SHOWN_CHANNEL], axis=0)
+                    ordered = np.sort(samples[:, shown - first, :SHOWN_STEPS, SHOWN_CHANNEL], axis=0)
                     fan = np.stack([quantile(ordered, share) for share in SHARES]).astype(np.float32)
                 first += len(truth)
         return [merged(part) for part in parts], fan, time.monotonic() - begun
 
-    found, first_fan = [], np.zeros(0)
+    found, first_fan, series = [], np.zeros(0), plan.subject.series
     with ThreadPoolExecutor(jax.device_count()) as pool:
         for number, (scores, fan, seconds) in enumerate(pool.map(forecast, range(seeds))):
             seed = config.train.seed + number

@@ -1,6 +1,6 @@
-"""Forecasts of many hours at once: a trained network's samples, the baselines that it must beat, and their scores.
+"""Forecasts of many steps at once: a trained network's samples, the baselines that it must beat, and their scores.
 
-In units of the training hours (see ``datasets/ett.py``): N windows, F hours ahead, K channels, S samples.
+In units of the training steps (see ``datasets/series.py``): N windows, F steps ahead, K channels, S samples.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -16,14 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lstm_jax.datasets.ett import Windows
+from lstm_jax.datasets.series import Windows
 from lstm_jax.modules.readout import readout
 from lstm_jax.train.config import ModelConfig
 from lstm_jax.train.network import Network, operands
 from lstm_jax.train.student_t import draw
 from lstm_jax.unroll.stack import unroll_stack
 
-DAY, WEEK = 24, 168
 AT_ONCE = 32
 """Windows whose samples are drawn in one call."""
 LEVELS = (0.8, 0.95)
@@ -31,7 +29,7 @@ LEVELS = (0.8, 0.95)
 
 
 class Score(NamedTuple):
-    """How good forecasts were; means over windows, hours and channels.
+    """How good forecasts were; means over windows, steps and channels.
 
     Attributes:
         mse, mae: of the mean and of the median forecast.
@@ -46,7 +44,7 @@ class Score(NamedTuple):
 
 
 def shorter(windows: Windows, ahead: int) -> Windows:
-    """The same windows with fewer hours to forecast."""
+    """The same windows with fewer steps to forecast."""
     end = windows.context + ahead
     return windows._replace(values=windows.values[:, :end], dates=windows.dates[:, :end])
 
@@ -83,14 +81,14 @@ def sample_forward(
 def _samples(
     config: ModelConfig, samples: int, params: Network, known: jax.Array, dates: jax.Array, key: jax.Array
 ) -> jax.Array:
-    """``(F, S, N, K)`` from known values ``(C, N, K)`` and the calendar ``(C + F, N, 4)``, relative to the context."""
+    """``(F, S, N, K)`` from known values ``(C, N, K)`` and the calendar ``(C + F, N, D)``, relative to the context."""
     context, params = len(known), operands(config, params)
     run = partial(unroll_stack, config.variant, params.stack, backend=config.backend)
     ys, states = run(jnp.concatenate([known, dates[1 : context + 1]], axis=-1))
     wide = jax.tree.map(lambda a: jnp.tile(a, (samples, *[1] * (a.ndim - 1))), states)  # rows: sample by sample
     outputs = jnp.tile(readout(params.readout, ys[-1]), (samples, 1))
 
-    def hour(carry: tuple[Any, jax.Array], now: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+    def step(carry: tuple[Any, jax.Array], now: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         states, outputs = carry
         key, date = now
         value = draw(key, outputs)
@@ -98,8 +96,8 @@ def _samples(
         ys, states = run(inputs[None], initial_state=states)
         return (states, readout(params.readout, ys[0])), value
 
-    later = jnp.concatenate([dates[context + 1 :], dates[-1:]])  # after the last hour nothing is asked
-    _, values = lax.scan(hour, (wide, outputs), (jax.random.split(key, len(later)), later))
+    later = jnp.concatenate([dates[context + 1 :], dates[-1:]])  # after the last step nothing is asked
+    _, values = lax.scan(step, (wide, outputs), (jax.random.split(key, len(later)), later))
     return values.reshape(len(later), samples, *known.shape[1:])
 
 
@@ -107,14 +105,14 @@ def _samples(
 
 
 def seasonal_naive(windows: Windows, period: int) -> np.ndarray:
-    """``(N, F, K)``: each hour is like the latest known one of the same phase."""
+    """``(N, F, K)``: each step is like the latest known one of the same phase."""
     ahead = windows.values.shape[1] - windows.context
     back = windows.context - period + np.arange(ahead) % period
     return windows.values[:, back]
 
 
 def drift(windows: Windows) -> np.ndarray:
-    """``(N, F, K)``: the line through the first and the last known hour goes on."""
+    """``(N, F, K)``: the line through the first and the last known step goes on."""
     known = windows.values[:, : windows.context]
     slope = (known[:, -1:] - known[:, :1]) / (windows.context - 1)
     ahead = np.arange(1, windows.values.shape[1] - windows.context + 1)
@@ -122,24 +120,23 @@ def drift(windows: Windows) -> np.ndarray:
 
 
 class Baseline(NamedTuple):
-    """A forecast that learns nothing, and the known hours that it needs."""
+    """A forecast that learns nothing, and the known steps that it needs."""
 
     forecast: Callable[[Windows], np.ndarray]
     needs: int
 
 
-BASELINES: Mapping[str, Baseline] = MappingProxyType(
-    {
-        "naive, day": Baseline(partial(seasonal_naive, period=DAY), DAY),
-        "naive, week": Baseline(partial(seasonal_naive, period=WEEK), WEEK),
-        "drift": Baseline(drift, 2),
-    }
-)
+def baselines(periods: Mapping[str, int]) -> dict[str, Baseline]:
+    """Those of a series that nearly repeats after ``periods``, by name."""
+    naive = {f"naive, {name}": Baseline(partial(seasonal_naive, period=n), n) for name, n in periods.items()}
+    return {**naive, "drift": Baseline(drift, 2)}
+
+
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 
 
 class Linear(NamedTuple):
-    """One linear map from the context, relative to its last hour, to every hour ahead; the same for all channels.
+    """One linear map from the context, relative to its last step, to every step ahead; the same for all channels.
 
     Zeng et al., "Are Transformers Effective for Time Series Forecasting?", 2023 (NLinear), here in closed form.
     """
@@ -219,5 +216,5 @@ def score_normal(forecast: np.ndarray, deviation: np.ndarray, truth: np.ndarray)
 
 
 def deviation_of(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """``(F, K)``: root mean squared error over windows, by hour ahead and channel."""
+    """``(F, K)``: root mean squared error over windows, by step ahead and channel."""
     return np.maximum(np.sqrt(((forecast - truth) ** 2).mean(0)), 1e-6)

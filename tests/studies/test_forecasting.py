@@ -10,10 +10,12 @@ import pytest
 
 import lstm_jax.datasets
 from lstm_jax.analysis.forecast_report import fan_figure, publish, readme_section
-from lstm_jax.datasets.ett import ENDS, view, windows
+from lstm_jax.datasets.ett import ENDS
+from lstm_jax.datasets.series import view, windows
 from lstm_jax.studies import forecasting
 from lstm_jax.studies.forecasting import Plan, ScoreRow, read_scores, run, write_scores
 from lstm_jax.studies.forecasts import sample_forward, score_samples, shorter
+from lstm_jax.studies.subjects import SUBJECTS
 from lstm_jax.train import Config, DataConfig, ModelConfig, TrainConfig, load_run
 from lstm_jax.train.loop import Summary
 
@@ -25,7 +27,8 @@ def rows(name: str, part: str) -> dict[str, list]:
         np.sin(2 * np.pi * (hours + np.arange(7)) / 24) + np.random.default_rng(0).normal(size=(len(hours), 7)) / 9
     )
     begin = {"train": 0, "validation": ENDS["train"], "test": ENDS["validation"]}[part]
-    return {"series": ["h1"], "values": [values.astype(np.float32)], "begin": [begin], "weekday": [4], "hour": [0]}
+    fixed = {"train": [ENDS["train"]], "step": ["hour"], "first": ["2016-07-01"]}
+    return {"series": ["h1"], "values": [values.astype(np.float32)], "begin": [begin], **fixed}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def finished(tmp_path_factory):
     window = {"series": "h1", "context": 30, "horizon": 6, "every": 500}
     train = TrainConfig(trials=2, steps=2, log_every=2, eval_every=2, checkpoint_every=2)
     config = Config(ModelConfig("NP", 4), data=DataConfig("ett", window, batch_size=8), train=train)
-    plan = Plan({("h1", "NP"): config}, 30, (4, 12), 3, 300)
+    plan = Plan(SUBJECTS["etth1"], {"NP": config}, 30, (4, 12), 3, 300)
     folder = tmp_path_factory.mktemp("forecasting")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lstm_jax.datasets, "load", lambda name, part, **options: view(rows(name, part), **options))
@@ -56,7 +59,7 @@ def test_every_model_is_scored_at_every_horizon_on_the_same_windows(finished):
 
 def test_a_network_is_scored_by_its_own_samples(finished):
     plan, folder, found = finished
-    config, params = load_run(folder / "runs" / "h1-NP")
+    config, params = load_run(folder / "runs" / "NP")
     test = windows(rows("ett", "test"), "h1", 30, 12, 300)
     second = jax.tree.map(lambda leaf: leaf[1], params)
     parts = sample_forward(config.model, second, test, plan.samples, jax.random.key(0))

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.datasets.ett import Windows
+from lstm_jax.datasets.series import Windows
 from lstm_jax.studies.forecasts import (
     AT_ONCE,
-    BASELINES,
     LEVELS,
+    baselines,
     deviation_of,
     fit_linear,
     merged,
@@ -26,6 +26,7 @@ from lstm_jax.train.network import init_network
 from lstm_jax.train.student_t import distribution
 
 CONTEXT, AHEAD, K = 180, 30, 7
+BASELINES = baselines({"day": 24, "week": 168})
 
 
 def cut(values: np.ndarray, context: int = CONTEXT) -> Windows:

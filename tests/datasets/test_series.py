@@ -1,4 +1,4 @@
-"""Electricity transformers: the file, made up or real, its windows, and the view of them."""
+"""Series of numbers: files, made up or real, their windows, and the view of these."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from lstm_jax.datasets import DATASETS, RawDataError, chance, load, rows
-from lstm_jax.datasets.ett import CHANNELS, ENDS, calendar, parse, read_hours, scaled, view, window_starts, windows
+from lstm_jax.datasets import DATASETS, RawDataError, chance, electricity, load, rows, sources, sunspots
+from lstm_jax.datasets.ett import CHANNELS, ENDS, parse
+from lstm_jax.datasets.series import (
+    HOUR,
+    day_and_week,
+    read_series,
+    scaled,
+    view,
+    window_starts,
+    windows,
+)
 
+MONTHS = sunspots.MONTHS
 FIRST = datetime(2016, 7, 1)
 
 
@@ -38,8 +48,8 @@ def test_parts_are_twelve_four_and_four_months_one_after_the_other(made_up):
         "train": ([0, 0], [8640, 8640]), "validation": ([8640, 8640], [11520, 11520]),
         "test": ([11520, 11520], [14400, 14400]),
     }  # fmt: skip
-    assert made_up["test"]["series"] == ["h1", "h2"] and made_up["test"]["weekday"] == [4, 4]
-    train, test = (scaled({"values": made_up[part]["values"][0]}) for part in ("train", "test"))
+    assert made_up["test"]["series"] == ["h1", "h2"] and made_up["test"]["first"] == ["2016-07-01T00:00:00"] * 2
+    train, test = (scaled({"values": made_up[part]["values"][0], "train": 8640}) for part in ("train", "test"))
     np.testing.assert_allclose(train.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(train.std(0), 1, rtol=1e-4)
     np.testing.assert_array_equal(test[:8640], train)  # the same scale everywhere
@@ -53,8 +63,9 @@ def test_parts_are_twelve_four_and_four_months_one_after_the_other(made_up):
         (lambda found: found[:5000], "expected 14400 hours or more, got 4999"),
         (
             lambda found: [*found[:80], *found[81:]],
-            "hour 79: expected the hour after the last and no gap, got 2016-07-04",
+            "hour 79: expected the hour after the last and no gap, got '2016-07-04",
         ),
+        (lambda found: [*found[:9], found[9][:21], *found[10:]], "hour 8: expected a date and 7 numbers"),
         (lambda found: [*found[:9], found[9] + ",3", *found[10:]], "hour 8: expected a date and 7 numbers"),
         (lambda found: [*found[:9], found[9].replace(",", ",x", 1), *found[10:]], "hour 8: expected a date and 7 num"),
         (
@@ -67,12 +78,56 @@ def test_a_damaged_file_is_named_with_the_hour(tmp_path, change, message):
     path = tmp_path / "ETTh1.csv"
     path.write_text("\n".join(change(lines())))
     with pytest.raises(RawDataError, match="ETTh1.csv: ") as caught:
-        read_hours(path)
+        read_series(path, ("date", *CHANNELS), HOUR, ENDS["test"])
     assert message in str(caught.value)
 
 
+def months(count: int = MONTHS) -> list[str]:
+    dates = (f"{1749 + n // 12}-{n % 12 + 1:02d}" for n in range(count))
+    return ['"Month","Sunspots"', *(f'"{date}",{5 * n % 173 / 2:.1f}' for n, date in enumerate(dates))]
+
+
+def test_months_follow_each_other_over_the_years_and_know_no_calendar(tmp_path):
+    path = tmp_path / "monthly_sunspot.csv"
+    path.write_text("\n".join(months()))
+    found = {part: list(rows)[0] for part, rows in sunspots.parse([path]).items()}
+    assert {part: (row["begin"], len(row["values"])) for part, row in found.items()} == {
+        "train": (0, 1973), "validation": (1973, 2256), "test": (2256, 2820),
+    }  # fmt: skip
+    rows = {name: [value] for name, value in found["test"].items()}
+    seen = view(rows, "sunspots", 264, 36, 50)
+    assert seen.inputs.shape == (11, 299, 1) and seen.targets.shape == (11, 299, 1)
+    np.testing.assert_array_equal(seen.inputs[:, 1:], seen.targets[:, :-1])
+    path.write_text("\n".join([*months()[:700], *months()[701:]]))
+    with pytest.raises(RawDataError, match="month 699: expected the month after the last and no gap, got '1807-05,"):
+        sunspots.parse([path])
+    path.write_text("\n".join(months(2819)))
+    with pytest.raises(RawDataError, match="expected 2820 months or more, got 2819"):
+        sunspots.parse([path])
+
+
+def test_the_load_is_split_as_in_the_literature(tmp_path):
+    rng = np.random.default_rng(0)
+    hours = (f"{datetime(2012, 1, 1) + timedelta(hours=n)},{v}" for n, v in enumerate(rng.normal(size=26304)))
+    (tmp_path / "hourly_electricity.csv").write_text("\n".join(["ts,y", *hours]))
+    found = {part: list(rows)[0] for part, rows in electricity.parse([tmp_path / "hourly_electricity.csv"]).items()}
+    assert {part: (row["begin"], len(row["values"])) for part, row in found.items()} == {
+        "train": (0, 18412), "validation": (18412, 21044), "test": (21044, 26304),
+    }  # fmt: skip
+    np.testing.assert_allclose(found["test"]["values"][:, 0], np.random.default_rng(0).normal(size=26304), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["electricity", "sunspots"])
+def test_what_the_package_carries_is_what_is_expected(name):
+    source = next(source for source in sources(name) if source.kind == "package")
+    if not source.found:
+        assert DATASETS[name].files[0].digest is not None
+        return
+    assert (load(name, "train").targets[..., 0] < 9).all() and 0 < chance(name) < 2
+
+
 def test_the_calendar_turns_once_a_day_and_once_a_week():
-    dates = calendar(weekday=2, hour=5, count=400)
+    dates = day_and_week(datetime(2026, 11, 25, 5), 400)
     np.testing.assert_allclose(dates[24:, [0, 2]], dates[:-24, [0, 2]], atol=1e-5)
     np.testing.assert_allclose(dates[168:], dates[:-168], atol=1e-5)
     hours = np.round(np.arctan2(dates[:, 1], dates[:, 3]) * 168 / (2 * np.pi), 2) % 168
@@ -89,7 +144,7 @@ def test_every_horizon_lies_in_its_part_and_contexts_reach_back():
 
 def test_windows_are_relative_to_their_context_and_back(made_up):
     cut = windows(made_up["validation"], "h2", 48, 24, 50)
-    series = scaled({"values": made_up["validation"]["values"][1]})
+    series = scaled({"values": made_up["validation"]["values"][1], "train": 8640})
     np.testing.assert_array_equal(cut.values[3], series[8640 - 48 + 150 : 8640 - 48 + 150 + 72])
     relative = cut.relative(cut.values)
     np.testing.assert_allclose(relative[:, :48].mean(1), 0, atol=1e-4)
@@ -113,7 +168,7 @@ def test_the_view_predicts_the_next_hour_of_the_horizon(made_up):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"series": "h3"}, "ett: no series 'h3'; did you mean 'h2'? known: h1, h2"),
+        ({"series": "h3"}, "windows: no series 'h3'; did you mean 'h2'? known: h1, h2"),
         ({"context": 1}, "context must be an integer >= 2, got 1"),
         ({"horizon": 0}, "horizon must be an integer >= 1, got 0"),
         ({"every": 2.0}, "every must be an integer >= 1, got 2.0"),

