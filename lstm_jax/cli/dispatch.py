@@ -26,6 +26,7 @@ VERBS = MappingProxyType(
         "data": "list data sets, prepare one",
         "tasks": "list the tasks made of random numbers",
         "transcribe": "what a trained network hears in WAV files",
+        "generate": "what a network that learned a text goes on to write",
         "variants": "list the cells",
     }
 )

@@ -26,6 +26,7 @@ from lstm_jax.train.config import (
     TrainConfig,
     UsageError,
 )
+from lstm_jax.train.dynamic import evaluate_dynamically
 from lstm_jax.train.network import init_network, run_network
 from lstm_jax.train.parallel import build_program
 from lstm_jax.train.population import stack_hypers
@@ -247,3 +248,32 @@ def test_drawn_networks_are_those_of_the_seed():
     one, other = (init_network(jax.random.key(seed), config.model, 65, 65) for seed in (0, 1))
     assert not np.array_equal(one.embedding, other.embedding)
     assert float(jnp.abs(one.embedding).max()) <= 0.1
+
+
+def test_dynamic_evaluation_judges_each_window_before_it_learns_from_it():
+    config = tiny()
+    problem, state = start(config)
+    part = problem.validation
+    still = evaluate(config, problem.loss, (), state.params, part)["nll"]
+    rates = jnp.float32(0.5), jnp.float32(0.1)
+    none, moved = (
+        evaluate_dynamically(config, problem.loss, state.params, part, rate, rates[1])["nll"]
+        for rate in (jnp.float32(0.0), rates[0])
+    )
+    np.testing.assert_allclose(none.total, still.total, rtol=1e-5)
+    weights, carry, total = state.params, None, 0.0
+    for n in range(part.inputs.shape[0]):
+        batch = Batch(part.inputs[n], part.targets[n], None, part.loss_mask[n])
+
+        def loss(weights, batch=batch, carry=carry):
+            outputs, states = run_network(config.model, weights, batch, carry)
+            terms = jnp.take_along_axis(jax.nn.log_softmax(outputs), batch.targets[..., None], -1)[..., 0]
+            return -jnp.sum(jnp.where(batch.loss_mask, terms, 0)), states
+
+        (nats, carry), slope = jax.value_and_grad(loss, has_aux=True)(weights)
+        total, count = total + nats, batch.loss_mask.sum()
+        weights = jax.tree.map(
+            lambda w, g, w0, count=count: w - 0.5 * g / count + 0.1 * (w0 - w), weights, slope, state.params
+        )
+    np.testing.assert_allclose(moved.total, total, rtol=1e-5)
+    assert moved.count == 39 and not np.allclose(moved.total, still.total, rtol=1e-5)
