@@ -41,8 +41,8 @@ WINDOW, STREAMS = 6, 3
 
 @pytest.fixture(autouse=True, scope="module")
 def text():
-    """Data of 400 random symbols in place of the plays."""
-    content = bytes(np.random.default_rng(0).integers(0, 65, 400).astype(np.uint8).tolist())
+    """Data of 400 random symbols, some of them more often than others, in place of the plays."""
+    content = bytes(np.random.default_rng(0).binomial(64, 0.3, 400).tolist())
 
     def made_up(name, split, **options):
         (row,) = examples(content, SYMBOLS, None)[split]
@@ -180,6 +180,8 @@ def test_a_resumed_run_is_bitwise_the_run_that_never_stopped(tmp_path, assert_sa
     assert step == 8 and trees.state.carry is not None and np.abs(trees.state.carry[0].c).min() > 0
     assert_same_bits(trees, again)
     assert json.loads((cut / "summary.json").read_text())["steps_run"] == [8, 8]
+    best, mean = trees.best.params.embedding, trees.state.average.embedding
+    assert (best[trees.best.step == 8] == mean[trees.best.step == 8]).all() and (trees.best.step == 8).any()
     kept = load_run(cut)[1]
     assert_same_bits(kept.embedding, jnp.asarray(trees.best.params.embedding))
 
