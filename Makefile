@@ -27,7 +27,8 @@ SPECS := pyproject.toml requirements.lock $(wildcard lstm_jax/unroll/kernel/*)
 # The development environment serves `make run` too; without it, run's own lighter one is made.
 RUN_READY = $(if $(wildcard $(VENV)/.dev-ready),$(VENV)/.dev-ready,$(VENV)/.run-ready)
 
-.PHONY: help setup run odyssey battery speech forecast pixels offline-data test test-newest check bench notebooks tables lock clean
+.PHONY: help setup run odyssey battery speech language forecast pixels offline-data test test-newest check bench notebooks
+.PHONY: tables lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -62,6 +63,11 @@ battery: $(RUN_READY) ## the experiments of 1997 beside their tables; ARGS="--ro
 speech: $(RUN_READY) ## spoken digits by CTC, gates taken away; PRESET=smoke|best|quick|full, OVERWRITE=1 starts anew
 	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
 	  $(BIN)/python experiments/06_spoken_digits/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
+	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
+
+language: $(RUN_READY) ## the next character, gates taken away; PRESET=smoke|quick|best|full, OVERWRITE=1 starts anew
+	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
+	  $(BIN)/python experiments/07_language/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
 
 forecast: $(RUN_READY) ## hours ahead beside naive and linear forecasts; PRESET=smoke|quick|full, OVERWRITE=1 starts anew

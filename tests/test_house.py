@@ -15,7 +15,14 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import lstm_jax
-from lstm_jax.analysis import battery_report, forecast_report, pixel_report, search_report, speech_report
+from lstm_jax.analysis import (
+    battery_report,
+    forecast_report,
+    language_report,
+    pixel_report,
+    search_report,
+    speech_report,
+)
 from lstm_jax.analysis.report import embed, readme_section
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,6 +117,7 @@ def test_no_generated_table_is_stale() -> None:
     sections["odyssey"] = search_report.readme_section
     sections["battery_1997"] = battery_report.readme_section
     sections["forecasting"] = forecast_report.readme_section
+    sections["language"] = language_report.readme_section
     sections["spoken_digits"] = speech_report.readme_section
     sections["pixels"] = pixel_report.readme_section
     for file, name in sorted(shown):

@@ -27,6 +27,7 @@ VERBS = MappingProxyType(
         "native": "compile the CPU kernel, which makes cells about twice as fast",
         "tasks": "list the tasks made of random numbers",
         "transcribe": "what a trained network hears in WAV files",
+        "generate": "what a network that learned a text goes on to write",
         "variants": "list the cells",
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import zlib
@@ -32,6 +33,17 @@ def gunzip(path: Path) -> bytes:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise RawDataError(f"{path}: truncated or corrupt gzip file ({error}); {_REMEDY}") from error
+
+
+def bunzip2(path: Path) -> bytes:
+    """The content of a file, decompressed when it starts with the bzip2 mark."""
+    content = read_bytes(path)
+    if not content.startswith(b"BZh"):
+        return content
+    try:
+        return bz2.decompress(content)
+    except (OSError, ValueError) as error:  # the latter where the end is missing
+        raise RawDataError(f"{path}: truncated or corrupt bzip2 file ({error}); {_REMEDY}") from error
 
 
 def verify(path: Path, file: RawFile) -> None:

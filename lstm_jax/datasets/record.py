@@ -89,6 +89,8 @@ class Dataset:
         view_options: defaults of the view's options.
         splits: names of the parts.
         stored: the data set whose prepared rows this one views; None: its own.
+        symbols: of a text, what its symbols stand for, by their numbers: symbol n is ``symbols[n:n + 1]``. Rows of
+            its view are windows that follow each other, and a network carries its state from one to the next.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Dataset:
     splits: tuple[str, ...] = SPLITS
     version: str = "1.0.0"
     stored: str | None = None
+    symbols: bytes | None = None
 
     def check_split(self, split: str) -> str:
         """The split's name, or an error that suggests the nearest."""

@@ -14,13 +14,15 @@ from lstm_jax.datasets.spoken_digits import SPOKEN_DIGITS
 from lstm_jax.datasets.spoken_mfcc import SPOKEN_MFCC
 from lstm_jax.datasets.spoken_strings import SPOKEN_STRINGS, SPOKEN_WORDS
 from lstm_jax.datasets.sunspots import SUNSPOTS
+from lstm_jax.datasets.tiny_shakespeare import TINY_SHAKESPEARE
+from lstm_jax.datasets.wikipedia_xml import WIKIPEDIA_XML
 from lstm_jax.names import Registry
 
 DATASETS: dict[str, Dataset] = Registry(
     "data set",
     (
         *(DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS, SPOKEN_WORDS, SPOKEN_STRINGS, ETT),
-        *(SPOKEN_MFCC, ELECTRICITY, SUNSPOTS),
+        *(SPOKEN_MFCC, ELECTRICITY, SUNSPOTS, TINY_SHAKESPEARE, WIKIPEDIA_XML),
     ),
 )
 """Name -> record. Unknown names raise a KeyError with the nearest one."""

@@ -16,7 +16,7 @@ class Sequences(NamedTuple):
     """N padded sequences of at most T steps, batch-major because examples are rows on disk.
 
     Attributes:
-        inputs: ``(N, T, I)`` float32, zero past each length.
+        inputs: ``(N, T, I)`` float32, zero past each length; symbols of a text ``(N, T)`` int32.
         targets: ``(N, T)`` int32 class indices, or ``(N, T, O)`` float32, read only where ``loss_mask`` is true; or
             ``(N, L)`` int32 labels without times, for CTC.
         lengths: ``(N,)`` int32, valid steps of each sequence.

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType, NoneType, UnionType
-from typing import Any
 
-import numpy as np
-
-from lstm_jax.cell.initializers import SCHEMES
-from lstm_jax.cell.variants import VARIANTS
 from lstm_jax.names import UsageError, nearest
-from lstm_jax.unroll import BACKENDS
+from lstm_jax.train.checks import CHOICES, Option, at_least, check_types, known, read_record, type_hints
 
-Option = None | int | float | bool | str
-
-
-CHOICES = MappingProxyType(
-    {
-        "variant": tuple(VARIANTS),
-        "gate_init": ("constant", "chrono", "uniform"),
-        "initializer": tuple(SCHEMES),
-        "backend": BACKENDS,
-        "precision": ("float32", "bfloat16"),
-        "optimizer": ("adam", "sgd", "damped_sgd", "rmsprop", "adagrad"),
-        "average": ("steps", "sequences"),
-        "schedule": ("constant", "cosine", "linear", "exponential"),
-        "nan_policy": ("stop", "skip", "raise"),
-        "parallel": ("none", "shard_map", "pmap"),
-        "placement": ("auto", "vmap", "map"),
-    }
-)
-"""The known names of every setting that is a name."""
+__all__ = [
+    "CHOICES",
+    "Config",
+    "DataConfig",
+    "DropoutConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "Option",
+    "TrainConfig",
+    "UsageError",
+    "from_json",
+    "to_json",
+]
 
 
 @dataclass(frozen=True)
@@ -66,15 +52,56 @@ class ModelConfig:
     """Keep the state every so many steps and recompute the rest; None keeps everything."""
     precision: str = "float32"
     """Type of the products' operands; parameters, state and sums stay float32."""
+    embedding: int | None = None
+    """Features that a symbol of a text is looked up as; None: one input a symbol (one-hot)."""
+    tied: bool = False
+    """Read out with the table of the embedding, whose rows must be as long as the outputs: embedding = hidden_size."""
 
     def __post_init__(self) -> None:
         """Refuse other types, unknown names and impossible sizes."""
-        _check_types(self)
-        _known(self, "variant", "gate_init", "initializer", "backend", "precision")
-        _at_least(self, 1, "hidden_size", "num_layers", "remat_chunk")
-        _at_least(self, self.hidden_size, "width")
+        check_types(self)
+        known(self, "variant", "gate_init", "initializer", "backend", "precision")
+        at_least(self, 1, "hidden_size", "num_layers", "remat_chunk", "embedding")
+        at_least(self, self.hidden_size, "width")
         if not math.isfinite(self.forget_bias):
             raise ValueError(f"ModelConfig: forget_bias must be finite, got {self.forget_bias!r}")
+        if self.tied and (self.embedding != self.hidden_size or self.bidirectional or self.width is not None):
+            raise ValueError(
+                f"ModelConfig: tied=True reads {self.hidden_size} outputs with the embedding's table, got embedding="
+                f"{self.embedding}, bidirectional={self.bidirectional}, width={self.width}; set embedding="
+                f"{self.hidden_size} in one direction without width, or leave tied out"
+            )
+
+
+@dataclass(frozen=True)
+class DropoutConfig:
+    """What is dropped in training, by share; each mask is drawn once an update and holds for all steps (locked).
+
+    Source: Merity, Keskar & Socher, "Regularizing and Optimizing LSTM Language Models" (AWD), 2018.
+    """
+
+    embedding: float = 0.0
+    """Whole rows of the embedding: a symbol is missing wherever it occurs."""
+    inputs: float = 0.0
+    """Features that the first layer reads, of each sequence."""
+    between: float = 0.0
+    """Outputs that a further layer reads from the one below, of each sequence."""
+    outputs: float = 0.0
+    """Outputs that the readout reads, of each sequence."""
+    recurrent: float = 0.0
+    """Recurrent weights R of every layer (DropConnect, "weight drop"), the same for all sequences."""
+
+    def __post_init__(self) -> None:
+        """Refuse other types and shares outside [0, 1)."""
+        check_types(self)
+        for name in type_hints(DropoutConfig):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"DropoutConfig: {name} must lie in [0, 1), got {getattr(self, name)!r}")
+
+    @property
+    def used(self) -> bool:
+        """Whether anything is dropped."""
+        return any(getattr(self, name) > 0 for name in type_hints(DropoutConfig))
 
 
 @dataclass(frozen=True)
@@ -99,18 +126,21 @@ class OptimizerConfig:
     """Steps of linear rise from 0 to the peak."""
     weight_decay: float = 0.0
     """Decoupled decay of weight matrices, times the learning rate; biases and peepholes are not decayed."""
+    ema: float = 0.0
+    """Decay of the running mean of the weights that is validated, tested and kept; 0: the weights themselves."""
 
     def __post_init__(self) -> None:
         """Refuse other types, unknown names and impossible values."""
-        _check_types(self)
+        check_types(self)
         if self.name not in CHOICES["optimizer"]:
             raise ValueError(f"optimizer {self.name!r} is unknown; {nearest(self.name, CHOICES['optimizer'])}")
-        _known(self, "average", "schedule")
-        _at_least(self, 0, "learning_rate", "momentum", "warmup_steps", "weight_decay")
+        known(self, "average", "schedule")
+        at_least(self, 0, "learning_rate", "momentum", "warmup_steps", "weight_decay", "ema")
         if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
             raise ValueError(f"OptimizerConfig: clip_norm must be finite and > 0, or None, got {self.clip_norm!r}")
-        if self.momentum >= 1:
-            raise ValueError(f"OptimizerConfig: momentum must be below 1, got {self.momentum!r}")
+        for name in ("momentum", "ema"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"OptimizerConfig: {name} must be below 1, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -122,13 +152,13 @@ class DataConfig:
     options: tuple[tuple[str, Option], ...] = ()
     """Options of the task, or of the data set's view: `length 20` or `length=20 longest=30`; a mapping in Python."""
     batch_size: int = 32
-    """Sequences in each training step."""
+    """Sequences in each training step; of a text, streams."""
     input_noise: float = 0.0
     """Standard deviation of Gaussian noise on the inputs, in training only."""
     eval_size: int = 512
     """Sequences in each of the validation and test sets of a task; data sets bring their own."""
     eval_batch_size: int = 128
-    """Sequences evaluated at once."""
+    """Sequences evaluated at once; of a text, streams, each of which begins with a blank state."""
     cuts: int = 1
     """Lengths that batches are cut to: each runs at the shortest that holds it; 1 runs all at the longest."""
 
@@ -136,12 +166,12 @@ class DataConfig:
         """Sort the options, so that equal settings are equal records."""
         pairs = self.options.items() if isinstance(self.options, Mapping) else self.options
         object.__setattr__(self, "options", tuple(sorted(((str(k), v) for k, v in pairs), key=lambda pair: pair[0])))
-        _check_types(self)
+        check_types(self)
         names = [name for name, _ in self.options]
         if len(set(names)) < len(names):
             raise ValueError(f"DataConfig: each option is given once, got {names}")
-        _at_least(self, 1, "batch_size", "eval_size", "eval_batch_size", "cuts")
-        _at_least(self, 0, "input_noise")
+        at_least(self, 1, "batch_size", "eval_size", "eval_batch_size", "cuts")
+        at_least(self, 0, "input_noise")
 
 
 @dataclass(frozen=True)
@@ -175,10 +205,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse other types, unknown names and impossible counts."""
-        _check_types(self)
-        _known(self, "nan_policy", "parallel", "placement")
-        _at_least(self, 1, "trials", "steps", "log_every", "eval_every", "patience", "checkpoint_every", "keep")
-        _at_least(self, 0, "seed", "data_seed")
+        check_types(self)
+        known(self, "nan_policy", "parallel", "placement")
+        at_least(self, 1, "trials", "steps", "log_every", "eval_every", "patience", "checkpoint_every", "keep")
+        at_least(self, 0, "seed", "data_seed")
         if self.seed + self.trials > 2**32:
             raise ValueError(f"TrainConfig: seeds must be below 2**32, got {self.seed} + {self.trials} trials")
         if self.parallel != "none" and self.trials > 1:
@@ -190,16 +220,17 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A run: model, optimizer, data, training."""
+    """A run: model, optimizer, data, training, dropout."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    dropout: DropoutConfig = field(default_factory=DropoutConfig)
 
     def __post_init__(self) -> None:
-        """Refuse anything but the four records."""
-        for name, kind in _hints(Config).items():
+        """Refuse anything but the five records."""
+        for name, kind in type_hints(Config).items():
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"Config: {name} must be a {kind.__name__}, got {getattr(self, name)!r}")
 
@@ -222,78 +253,4 @@ def from_json(text: str) -> Config:
         tree = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"the config is not JSON: {error}") from None
-    return _record(Config, tree, "config")
-
-
-@functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _check_types(record: Any) -> None:
-    """The same check for records built in Python as for those read from JSON; numpy scalars become numbers."""
-    kind: Any = type(record)
-    for name, hint in _hints(kind).items():
-        value = getattr(record, name)
-        where = f"{kind.__name__}: {name}"
-        if typing.get_origin(hint) is tuple:
-            checked: Any = tuple((option, _option(choice, f"{where}.{option}")) for option, choice in value)
-        else:
-            checked = _value(hint, value, where)
-        object.__setattr__(record, name, checked)
-
-
-def _record(kind: type, tree: Any, where: str) -> Any:
-    if not isinstance(tree, dict):
-        raise TypeError(f"{where} must be a JSON object, got {type(tree).__name__}: {tree!r}")
-    hints = _hints(kind)
-    for key in tree:
-        if key not in hints:
-            raise UsageError(f"{where} has an unknown key {key!r}; {nearest(key, hints)}")
-    return kind(**{key: _value(hints[key], value, f"{where}.{key}") for key, value in tree.items()})
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _record(typing.cast(type, hint), value, where)
-    if typing.get_origin(hint) is tuple:
-        return tuple(_record_options(value, where).items())
-    value = _plain(value)
-    kinds = hint.__args__ if isinstance(hint, UnionType) else (hint,)
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) not in kinds:
-        expected = " or ".join("null" if kind is NoneType else kind.__name__ for kind in kinds)
-        raise TypeError(f"{where} must be {expected}, got {type(value).__name__}: {value!r}")
-    return value
-
-
-def _record_options(value: Any, where: str) -> dict[str, Option]:
-    if not isinstance(value, dict):
-        raise TypeError(f"{where} must be a JSON object of names and values, got {value!r}")
-    return {name: _option(option, f"{where}.{name}") for name, option in value.items()}
-
-
-def _option(value: Any, where: str) -> Option:
-    value = _plain(value)
-    if not isinstance(value, Option):
-        raise TypeError(f"{where} must be a number, a truth value, a string or null, got {value!r}")
-    return value
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _known(record: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(record, name)
-        if value not in CHOICES[name]:
-            raise ValueError(f"{type(record).__name__}: {name}={value!r} is unknown; {nearest(value, CHOICES[name])}")
-
-
-def _at_least(record: Any, least: int, *names: str) -> None:
-    for name in names:
-        value = getattr(record, name)
-        if value is not None and not (value >= least and math.isfinite(value)):
-            raise ValueError(f"{type(record).__name__}: {name} must be finite and >= {least}, got {value!r}")
+    return read_record(Config, tree, "config")

@@ -144,7 +144,7 @@ def next_stop(config: TrainConfig, step: int) -> int:
 
 def validate(config: Config, program: Program, problem: Problem, trials: Trials) -> tuple[Trials, Metrics]:
     """Metrics on the validation set, and what they decide: the best parameters, who stops."""
-    metrics = program.evaluate(trials.state.params, problem.validation, problem.cuts)
+    metrics = program.evaluate(trials.state.judged, problem.validation, problem.cuts)
     values, patience = divide(metrics[problem.metric]), config.train.patience
     return judge(trials, values, higher_is_better=problem.higher_is_better, patience=patience), metrics
 

@@ -55,7 +55,8 @@ def _changed(config: ModelConfig, network: Network, change: Change) -> Network:
         tuple(_params(params, change, reads=CELLS if layer else FIXED) for params in directions)
         for layer, directions in enumerate(network.stack)
     )
-    return Network(stack, Readout(change(network.readout.W, 0, CELLS), network.readout.b))
+    read = Readout(change(network.readout.W, 0, CELLS), network.readout.b)
+    return Network(stack, read, network.embedding)
 
 
 def _params(params: Params, change: Change, reads: str) -> Params:

@@ -55,11 +55,12 @@ def sharded_gradient(gradient: Gradient, mesh: Mesh) -> Gradient:
     """
     specs = Batch._make(P(*[None] * axis, "data") for axis in BATCH_AXES)
 
-    def local(params: Network, batch: Batch) -> tuple[Network, Metrics]:
+    def local(params: Network, batch: Batch) -> tuple[Network, Metrics, None]:
         own = jax.tree.map(lambda weight: jax.lax.pcast(weight, "data", to="varying"), params)
         return jax.lax.psum(gradient(own, batch), "data")
 
-    return jax.shard_map(local, mesh=mesh, in_specs=(P(), specs), out_specs=P())
+    split = jax.shard_map(local, mesh=mesh, in_specs=(P(), specs), out_specs=P())
+    return lambda params, batch, carry=None, key=None: split(params, batch)
 
 
 def shard_map_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> Program:
@@ -121,6 +122,8 @@ def _split_batch_program(config: Config, loss: str, devices: tuple[jax.Device, .
 
     @jax.jit
     def init(problem: Problem, seeds: jax.Array, hyper: Hyper) -> Trials:
+        if problem.streams:
+            raise UsageError(f"parallel={config.train.parallel!r} does not split streams; use parallel='none'")
         return _stacked(with_best(init_state(config, problem, seeds[0], _single(hyper)), problem.higher_is_better))
 
     @partial(jax.jit, static_argnums=2)
@@ -147,8 +150,11 @@ def build_program(config: Config, loss: str, devices: Sequence[jax.Device] | Non
     """The program of ``config`` on ``devices`` (all local ones).
 
     Raises:
-        UsageError: the loss of ``optax.ctc_loss`` cannot be split by ``shard_map``: its loops begin with constants.
+        UsageError: dropout in a split batch; or the loss of ``optax.ctc_loss`` under ``shard_map``: its loops begin
+            with constants.
     """
+    if config.train.parallel != "none" and config.dropout.used:
+        raise UsageError(f"parallel={config.train.parallel!r} does not split dropout's masks; use parallel='none'")
     if loss == "ctc" and config.train.parallel == "shard_map":
         raise UsageError("parallel='shard_map' does not work with the loss 'ctc'; use parallel='none' or 'pmap'")
     return _cached(shared_config(config), loss, tuple(jax.local_devices() if devices is None else devices))
@@ -171,6 +177,7 @@ def shared_config(config: Config) -> Config:
             parallel=train.parallel,
             placement=train.placement,
         ),
+        config.dropout,
     )
 
 

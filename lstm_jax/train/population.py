@@ -135,7 +135,7 @@ def _to_next_evaluation(
 ) -> tuple[Trials, Progress]:
     stop = min((step // config.train.eval_every + 1) * config.train.eval_every, config.train.steps)
     state, metrics = program.advance(trials.state, problem, jnp.int32(step), stop - step)
-    values = divide(program.evaluate(state.params, problem.validation, problem.cuts)[problem.metric])
+    values = divide(program.evaluate(state.judged, problem.validation, problem.cuts)[problem.metric])
     trials = judge(
         Trials(state, trials.best), values, higher_is_better=problem.higher_is_better, patience=config.train.patience
     )

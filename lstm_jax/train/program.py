@@ -19,11 +19,12 @@ from jax.sharding import PartitionSpec as P
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import Config
 from lstm_jax.train.cuts import at_length
-from lstm_jax.train.network import Network, apply_network
+from lstm_jax.train.network import Network, blank_carry, run_network
 from lstm_jax.train.objective import measure, measure_by_sequence
 from lstm_jax.train.source import DATA, Problem, stream
 from lstm_jax.train.step import Hyper, Metrics, TrainState, TrainStep, init_state, make_train_step
 from lstm_jax.train.trials import Trials, with_best
+from lstm_jax.unroll.stack import States
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,15 @@ def run_chunk(
 
 
 def evaluate(config: Config, loss: str, cuts: tuple[int, ...], params: Network, batches: Batch) -> Metrics:
-    """Metrics of one network over batches ``(E, T, B, ...)``, one batch at a time."""
+    """Metrics of one network over batches ``(E, T, B, ...)``, one batch at a time; streams carry their states on."""
 
-    def measured(batch: Batch) -> Metrics:
-        outputs = apply_network(config.model, params, batch)
-        return measure(loss, outputs, batch) | measure_by_sequence(loss, outputs, batch)
+    def measured(carry: States | None, batch: Batch) -> tuple[States | None, Metrics]:
+        outputs, states = run_network(config.model, params, batch, carry)
+        metrics = measure(loss, outputs, batch) | measure_by_sequence(loss, outputs, batch)
+        return (None if carry is None else states), metrics
 
-    totals = jax.lax.map(partial(at_length, cuts, measured), batches)
+    carry = blank_carry(config.model, batches.targets.shape[2]) if batches.lengths is None else None
+    _, totals = jax.lax.scan(lambda carry, batch: at_length(cuts, partial(measured, carry), batch), carry, batches)
     return jax.tree.map(lambda value: value.sum(0), totals)
 
 

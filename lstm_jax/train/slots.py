@@ -23,7 +23,7 @@ import numpy as np
 from lstm_jax.train.config import Config, ModelConfig
 from lstm_jax.train.network import Network, count_parameters, init_network
 from lstm_jax.train.objective import divide
-from lstm_jax.train.padding import crop, embed, live_cells
+from lstm_jax.train.padding import crop, embed
 from lstm_jax.train.parallel import build_program, shared_config
 from lstm_jax.train.population import refuse_divergence
 from lstm_jax.train.program import Program, placement_of
@@ -128,7 +128,7 @@ def _check(configs: Sequence[Config]) -> None:
 def trial_bytes(config: Config, problem: Problem) -> int:
     """Memory of one trial, estimated: weights, optimizer, best network, gradients, and what a sequence leaves."""
     sizes = problem.input_size, problem.output_size, problem.length
-    trials = jax.eval_shape(partial(_begin, config, sizes, problem.higher_is_better))
+    trials = jax.eval_shape(partial(_begin, config, problem))
     state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(trials))
     gradients = 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(trials.state.params))
     model, (_, outputs) = config.model, sizes[:2]
@@ -151,12 +151,13 @@ def _draw(model: ModelConfig, sizes: tuple[int, int, int], seed: jax.Array) -> N
     return embed(model, init_network(stream(seed, PARAMETERS), model, *sizes))
 
 
-def _begin(config: Config, sizes: tuple[int, int, int], higher_is_better: bool) -> Trials:
+def _begin(config: Config, problem: Problem) -> Trials:
     """One trial before its first step, without a leading axis."""
     seed = jnp.uint32(config.train.seed)
-    live = live_cells(config.model)
-    state = blank_state(config, _draw(config.model, sizes, seed), seed, default_hyper(config), live)
-    return with_best(state, higher_is_better)
+    params = _draw(config.model, (problem.input_size, problem.output_size, problem.length), seed)
+    return with_best(
+        blank_state(config, problem.streams, params, seed, default_hyper(config)), problem.higher_is_better
+    )
 
 
 class _Crew:
@@ -173,12 +174,11 @@ class _Crew:
     def admit(self, trial_of: list[int | None]) -> None:
         """Let the next of the queue into the free ones of these slots; free slots without one hold a frozen copy."""
         kept = None if self.trials is None or len(trial_of) != len(self.trial_of) else _host(self.trials)
-        sizes = self.problem.input_size, self.problem.output_size, self.problem.length
         self.trial_of, rows = list(trial_of), []
         for slot, trial in enumerate(trial_of):
             if trial is None and self.queue:
                 self.trial_of[slot] = new = self.queue.popleft()
-                rows.append(_host(_begin(self.configs[new], sizes, self.problem.higher_is_better)))
+                rows.append(_host(_begin(self.configs[new], self.problem)))
             elif kept is not None:
                 rows.append(jax.tree.map(lambda leaf, slot=slot: leaf[slot], kept))
             else:
@@ -220,7 +220,7 @@ class _Crew:
         state = self._activate(state, np.asarray(state.active) & ~waiting)
         first = jnp.int32(at[ahead == ahead.max()].max())
         state, _ = program.advance(state, problem, first, int(ahead.max()))
-        metrics = program.evaluate(state.params, problem.validation, problem.cuts)
+        metrics = program.evaluate(state.judged, problem.validation, problem.cuts)
         values = divide(metrics[problem.metric])
         patience, higher = config.train.patience, problem.higher_is_better
         trials = judge(Trials(state, self.trials.best), values, higher_is_better=higher, patience=patience)

@@ -20,8 +20,9 @@ from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import DataConfig, UsageError
 from lstm_jax.train.cuts import best_cuts, longest_in_batches
 from lstm_jax.train.objective import METRICS
+from lstm_jax.train.streams import StreamSource, in_streams
 
-PARAMETERS, DATA, NOISE, VALIDATION, TEST = range(5)
+PARAMETERS, DATA, NOISE, VALIDATION, TEST, DROPOUT = range(6)
 """Purposes of randomness: each has its own stream of keys."""
 
 EVALUATION_SEED = 0
@@ -94,7 +95,7 @@ class DatasetSource:
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["train", "validation", "test"],
-    meta_fields=["name", "input_size", "output_size", "length", "loss", "metric", "higher_is_better", "cuts"],
+    meta_fields=[*FACTS, "length", "cuts", "streams"],
 )
 @dataclass(frozen=True)
 class Problem:
@@ -106,6 +107,7 @@ class Problem:
             empty ``loss_mask``.
         name, input_size, output_size, loss, metric, higher_is_better: as tasks have them.
         length: T of the training batches; ``cuts``: the lengths that batches run at, for ``at_length``.
+        streams: batches are windows of texts, and states are carried from one to the next.
     """
 
     train: Any
@@ -119,6 +121,7 @@ class Problem:
     metric: str = "mse"
     higher_is_better: bool = False
     cuts: tuple[int, ...] = ()
+    streams: bool = False
 
 
 def load_problem(config: DataConfig) -> Problem:
@@ -140,9 +143,11 @@ def outline(config: DataConfig) -> Problem:
     """The problem without its data: sizes, loss and metric."""
     from lstm_jax.datasets import DATASETS
 
-    about = _task(config) if config.name in TASKS else DATASETS[config.name]
     nothing: Any = None
-    return Problem(nothing, nothing, nothing, **_facts(about))
+    if config.name in TASKS:
+        return Problem(nothing, nothing, nothing, **_facts(_task(config)))
+    about = DATASETS[config.name]
+    return Problem(nothing, nothing, nothing, streams=about.symbols is not None, **_facts(about))
 
 
 def _task_problem(config: DataConfig) -> Problem:
@@ -177,6 +182,8 @@ def _dataset_problem(config: DataConfig) -> Problem:
     for split, sequences in splits.items():
         if len(sequences.lengths) == 0:
             raise ValueError(f"data set {config.name!r}: its {split} split is empty; prepare it again")
+    if DATASETS[config.name].symbols is not None:
+        return _text_problem(config, DATASETS[config.name], take, *splits.values())
     train = DatasetSource(jax.tree.map(jnp.asarray, splits["train"]), take, config.batch_size)
     held_out = evaluation_sets(config, splits["validation"], splits["test"])
     return _problem(config, DATASETS[config.name], train, held_out, splits["train"])
@@ -192,6 +199,24 @@ def _problem(config: DataConfig, about: Any, train: Source, held_out: list[Batch
     length = examples.inputs.shape[1]
     cuts = best_cuts(longest_in_batches(np.asarray(examples.lengths), config.batch_size), config.cuts, length)
     return Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **_facts(about))
+
+
+def _text_problem(config: DataConfig, about: Any, take: Any, train: Any, *held_out: Any) -> Problem:
+    """Streams through windows; what would need sequences of their own is refused."""
+    if config.input_noise > 0 or config.cuts > 1:
+        raise UsageError(
+            f"{config.name}: symbols take no noise and windows have one length, got input_noise={config.input_noise}, "
+            f"cuts={config.cuts}; leave both out"
+        )
+    whole = train.lengths == train.inputs.shape[1]
+    if whole.sum() < config.batch_size:
+        raise UsageError(
+            f"{config.name}: its training part has {whole.sum()} windows of {train.inputs.shape[1]}, too few for "
+            f"{config.batch_size} streams; take a shorter window or a smaller batch_size"
+        )
+    source = StreamSource(jax.tree.map(lambda array: jnp.asarray(array[whole]), train), take, config.batch_size)
+    validation, test = (in_streams(part, config.eval_batch_size) for part in held_out)
+    return Problem(source, validation, test, length=train.inputs.shape[1], streams=True, **_facts(about))
 
 
 def _facts(about: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Trials(NamedTuple):
 def with_best(state: TrainState, higher_is_better: bool) -> Trials:
     """A trial that has not been evaluated yet."""
     worst = jnp.float32(-jnp.inf if higher_is_better else jnp.inf)
-    return Trials(state, Best(worst, jnp.int32(0), jnp.int32(0), state.params))
+    return Trials(state, Best(worst, jnp.int32(0), jnp.int32(0), state.judged))
 
 
 @partial(jax.jit, static_argnames=("higher_is_better", "patience"))
@@ -47,7 +47,7 @@ def judge(trials: Trials, values: jax.Array, *, higher_is_better: bool, patience
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-    now = Best(values, state.step, waits, state.params)
+    now = Best(values, state.step, waits, state.judged)
     best = jax.tree.map(choose, now, best)._replace(waits=waits)
     active = state.active if patience is None else state.active & (waits < patience)
     return Trials(state._replace(active=active), best)

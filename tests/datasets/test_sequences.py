@@ -79,6 +79,7 @@ def test_every_record_says_what_tasks_say(name):
     assert record.splits == ("train", "validation", "test")
     assert (record.loss, record.metric, record.higher_is_better) in {
         ("softmax", "accuracy", True),
+        ("softmax", "nll", False),
         ("bernoulli", "nll", False),
         ("ctc", "wrong", False),
         ("ctc", "error", False),

@@ -12,6 +12,7 @@ from lstm_jax.train.config import (
     CHOICES,
     Config,
     DataConfig,
+    DropoutConfig,
     ModelConfig,
     OptimizerConfig,
     TrainConfig,
@@ -38,6 +39,7 @@ models = st.builds(
     initializer=names("initializer"),
     remat_chunk=st.none() | positive,
     precision=names("precision"),
+    embedding=st.none() | positive,
 )
 optimizers = st.builds(
     OptimizerConfig,
@@ -46,12 +48,16 @@ optimizers = st.builds(
     momentum=st.floats(0, 1, exclude_max=True),
     clip_norm=st.none() | st.floats(1e-300, 1e9),
     schedule=names("schedule"),
+    ema=st.floats(0, 1, exclude_max=True),
 )
 data = st.builds(DataConfig, name=st.text(), options=st.dictionaries(st.text(), option), input_noise=real)
 trains = st.builds(TrainConfig, seed=st.integers(0, 2**32 - 1), steps=positive, patience=st.none() | positive)
 
+share = st.floats(0, 1, exclude_max=True)
+dropouts = st.builds(DropoutConfig, share, share, share, share, share)
 
-@given(st.builds(Config, models, optimizers, data, trains))
+
+@given(st.builds(Config, models, optimizers, data, trains, dropouts))
 def test_every_config_comes_back_from_json_equal(config):
     back = from_json(to_json(config))
     assert back == config
@@ -97,6 +103,11 @@ def test_a_mistake_in_json_is_named(text, error, words):
         (OptimizerConfig, {"learning_rate": -1.0}, ["learning_rate", "-1.0"]),
         (OptimizerConfig, {"clip_norm": 0.0}, ["clip_norm", "None"]),
         (OptimizerConfig, {"momentum": 1.0}, ["momentum", "below 1"]),
+        (OptimizerConfig, {"ema": 1.0}, ["ema", "below 1"]),
+        (DropoutConfig, {"recurrent": 1.0}, ["recurrent", "[0, 1)", "1.0"]),
+        (DropoutConfig, {"inputs": -0.1}, ["inputs", "-0.1"]),
+        (ModelConfig, {"embedding": 0}, ["embedding", ">= 1", "0"]),
+        (ModelConfig, {"embedding": 8, "tied": True}, ["tied", "embedding=8", "set embedding=32"]),
         (DataConfig, {"batch_size": 0}, ["batch_size"]),
         (DataConfig, {"options": (("a", 1), ("a", 2))}, ["once"]),
         (TrainConfig, {"nan_policy": "stopp"}, ["nan_policy", "did you mean 'stop'"]),

@@ -1,0 +1,88 @@
+"""The tables of the experiment on language, from its results alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstm_jax.analysis.report import markdown, overview
+from lstm_jax.studies.collect import Row, find_results, read_rows
+from lstm_jax.studies.compare import compare
+from lstm_jax.studies.language import Score, read_scores
+from lstm_jax.train.machine import code_label
+
+SCORES, MANIFEST = "scores.csv", "manifest.json"
+GOOD, TAKEN = "How well the next symbol is known", "Gates taken away"
+GATES = "Test part, nats a symbol; all cells with as many cells, updates and windows."
+PUBLISHED = ("tiny_shakespeare", "a small transformer (nanoGPT, recalled)", 10_700_000, 1.4697)
+"""Text, model, parameters, and nats a character on the last tenth, by which that figure was chosen as well."""
+LEGEND = (
+    "Nats a symbol (bits in brackets). Trained on the first 90 %; everything was chosen on the validation part, the "
+    "next 5 %; last 10 %: both together, as tiny Shakespeare is usually reported. Still learning: dynamic evaluation. "
+    "Counted: Witten and Bell's interpolation of shorter and longer contexts."
+)
+HEADER = ("text", "model", "parameters", "validation", "test", "last 10 %", "updates", "minutes")
+DASH = "–"
+
+
+def readme_section(*folders: Path) -> str:
+    """Scores of good networks beside counts, and which gates matter: those parts that the folders hold.
+
+    Raises:
+        FileNotFoundError: none of them.
+    """
+    parts: dict[str, list[str]] = {title: [] for title in (GOOD, TAKEN)}
+    for folder in folders:
+        if (folder / SCORES).is_file():
+            by = json.loads((folder / MANIFEST).read_text())
+            table = markdown(HEADER, _lines(read_scores(folder / SCORES)), left=2)
+            parts[GOOD].append(f"{table}\n\n{LEGEND} ({by['processor']}, commit {code_label(by)})")
+        if (folder / "gates").is_dir():
+            parts[TAKEN].append(_gates(read_rows(find_results(folder / "gates"))))
+    found = [f"### {title}\n\n{text}" for title, texts in parts.items() for text in texts]
+    if not found:
+        named = ", ".join(map(str, folders))
+        raise FileNotFoundError(f"{named} holds no results: no gates/, no {SCORES}; run it first")
+    return "\n\n".join(found)
+
+
+def _lines(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    """A row a model, the best last tenth of each text first, the published one among them."""
+    text, model, parameters, nats = PUBLISHED
+    known = [Score(text, model, parameters, 0, math.nan, math.nan, nats, 0.0)]
+    texts = list(dict.fromkeys(score.text for score in scores))
+    rows = sorted(
+        [score for score in [*scores, *known] if score.text in texts],
+        key=lambda score: (texts.index(score.text), score.last_tenth),
+    )
+    return [
+        (
+            row.text,
+            row.model,
+            f"{row.parameters:,}" if row.parameters else DASH,
+            *(both(value) for value in (row.validation, row.test, row.last_tenth)),
+            f"{row.updates:,}" if row.updates else DASH,
+            f"{row.minutes:.0f}" if row.minutes else DASH,
+        )
+        for row in rows
+    ]
+
+
+def both(nats: float) -> str:
+    """Nats, and bits in brackets; a dash for NaN."""
+    return DASH if math.isnan(nats) else f"{nats:.4f} ({nats / math.log(2):.3f})"
+
+
+def _gates(rows: Sequence[Row]) -> str:
+    reference = "V" if any(row.variant == "V" for row in rows) else rows[0].variant
+    comparisons = compare(rows, reference)
+    header = ("bits a symbol", *(comparison.task for comparison in comparisons))
+    variants = dict.fromkeys(line.variant for comparison in comparisons for line in comparison.lines)
+    means = [{line.variant: line.interval.mean for line in comparison.lines} for comparison in comparisons]
+    lines = [(name, *(f"{of.get(name, math.nan) / math.log(2):.3f}" for of in means)) for name in variants]
+    machines = sorted({f"{row.device}, commit {row.commit}" for row in rows})
+    seconds = sum(row.seconds for row in rows)
+    legend = f"{len(rows)} networks, {seconds / 60:.0f} minutes of one core ({'; '.join(machines)})."
+    return f"{GATES}\n\n{overview(comparisons)}\n\n{markdown(header, lines)}\n\n{legend}"
