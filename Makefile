@@ -115,6 +115,8 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/01_gate_ablation/README.md
 	@$(BIN)/python -m lstm_jax report experiments/02_odyssey/results --name odyssey \
 	  --readme README.md experiments/02_odyssey/README.md
+	@$(BIN)/python experiments/03_gates_and_init/run.py --report experiments/03_gates_and_init/results \
+	  --readme experiments/03_gates_and_init/README.md
 	@$(BIN)/python experiments/04_battery_1997/run.py --report experiments/04_battery_1997/results \
 	  --readme experiments/04_battery_1997/README.md
 	@$(BIN)/python experiments/06_spoken_digits/run.py --report experiments/06_spoken_digits/results \

@@ -18,6 +18,7 @@ import lstm_jax
 from lstm_jax.analysis import (
     battery_report,
     forecast_report,
+    grid_report,
     language_report,
     pixel_report,
     search_report,
@@ -116,6 +117,7 @@ def test_no_generated_table_is_stale() -> None:
     sections = {"speed": speed["readme_section"], "speed/population": speed["population_section"]}
     sections["odyssey"] = search_report.readme_section
     sections["battery_1997"] = battery_report.readme_section
+    sections["gates_and_init"] = grid_report.readme_section
     sections["forecasting"] = forecast_report.readme_section
     sections["language"] = language_report.readme_section
     sections["spoken_digits"] = speech_report.readme_section
