@@ -98,11 +98,8 @@ def prepare(crew: Crew, case: Case, keys: Sequence[str], gradient: bool) -> list
     return entries
 
 
-def rounds_for(entries: Sequence[Entry], block: float, rounds: int, budget: float) -> list[int]:
-    """Rounds of each pass: as many as the seconds of the budget hold, ``rounds`` at most, five in all at least.
-
-    ``block`` is what one round takes.
-    """
+def rounds_for(block: float, rounds: int, budget: float) -> list[int]:
+    """Rounds of each pass, each of ``block`` seconds: as many as the budget holds, ``rounds`` at most, five in all."""
     least = min(LEAST_ROUNDS, PASSES * rounds)
     total = min(max(int(budget / max(block, 1e-9)), least), PASSES * rounds)
     return [(total + PASSES - 1 - n) // PASSES for n in range(PASSES)]
@@ -128,7 +125,7 @@ def measure(crew: Crew, case: Case, keys: Sequence[str], rounds: int, budget: fl
             while turn == 0 or turn < counts[gradient][nth]:
                 for entry, seconds in zip(ones, one_round(crew, case, gradient, ones, turn), strict=True):
                     entry.seconds[nth].append(seconds)
-                counts.setdefault(gradient, rounds_for(ones, time.perf_counter() - start, rounds, budget))
+                counts.setdefault(gradient, rounds_for(time.perf_counter() - start, rounds, budget))
                 turn += 1
             tell(f"{case} {MODES[gradient]}: pass {nth + 1} of {PASSES}, {turn} rounds")
     for worker in {CONTESTANTS[key][0] for key in ("NP/scan", *keys)}:

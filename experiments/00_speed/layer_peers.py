@@ -224,9 +224,9 @@ class Keras(OnJax):
 
     def __init__(self, threads: int) -> None:
         os.environ["KERAS_BACKEND"] = "jax"
-        self.home = tempfile.TemporaryDirectory()  # it writes its settings somewhere
-        os.environ["KERAS_HOME"] = self.home.name
-        super().__init__(threads)
+        with tempfile.TemporaryDirectory() as home:  # where it writes its settings, on import
+            os.environ["KERAS_HOME"] = home
+            super().__init__(threads)
 
     def build(self, spec: Spec, drawn: Arrays) -> Layer:
         import keras

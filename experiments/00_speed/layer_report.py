@@ -158,6 +158,7 @@ def figure(folder: Path) -> Figure:
         for axes, mode in zip(panels[0], ("forward", "forward + gradient"), strict=True):
             _speeds(axes, [row for row in plain if row["mode"] == mode])
             axes.set_title(mode, loc="left")
+        panels[0, 1].tick_params(labelleft=False)  # as in the panel beside it
         for axes, name, what in zip(
             panels[1], ("us/step", "temporary MiB"), ("µs a step", "temporary bytes a step"), strict=True
         ):

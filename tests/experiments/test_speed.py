@@ -6,7 +6,6 @@ import csv
 import importlib.util
 import json
 import os
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,32 +13,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "00_speed"
-SIBLINGS = (
-    "population",
-    "crew",
-    "frameworks",
-    "worker",
-    "layer",
-    "layer_cases",
-    "layer_peers",
-    "layer_jax",
-    "layer_torch",
-    "layer_report",
-)
 TORCH = "timed" if importlib.util.find_spec("torch") else "not installed"  # a peer on Python 3.11 only
-
-
-@pytest.fixture(scope="module")
-def speed():
-    spec = importlib.util.spec_from_file_location("speed", FOLDER / "run.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["speed"] = module
-    path = list(sys.path)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path[:] = path
-    for name in ("speed", *SIBLINGS):
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture
