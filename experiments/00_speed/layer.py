@@ -21,7 +21,7 @@ from statistics import median
 
 import numpy as np
 from crew import Crew, expect_equal, hire, load_now, tell
-from layer_cases import CONTESTANTS, MODES, OURS, Case, takes_part
+from layer_cases import CONTESTANTS, MODES, OURS, Case, lengths, takes_part
 
 from lstm_jax.names import UsageError, nearest
 from lstm_jax.train.machine import cores
@@ -83,13 +83,13 @@ def go(crew: Crew, case: Case, key: str, gradient: bool, calls: int) -> float:
 
 def prepare(crew: Crew, case: Case, keys: Sequence[str], gradient: bool) -> list[Entry]:
     """Compile, compare and warm up; refuse to time a contestant that computes something else."""
-    entries, start = [], time.perf_counter()
+    entries, start, terms = [], time.perf_counter(), int(lengths(case).sum())
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "numbers.npz")
         _, reference = numbers(crew, case, "NP/scan", gradient, "float64", file)
         for key in keys:
             facts, found = numbers(crew, case, key, gradient, "float32", file)
-            error = expect_equal(reference, found, f"{CONTESTANTS[key][1]}, {case}, {MODES[gradient]}")
+            error = expect_equal(reference, found, f"{CONTESTANTS[key][1]}, {case}, {MODES[gradient]}", terms)
             warm = [go(crew, case, key, gradient, 1)]
             while len(warm) < WARM_CALLS and sum(warm) < WARM_SECONDS:
                 warm.append(go(crew, case, key, gradient, 1))

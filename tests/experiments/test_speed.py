@@ -116,6 +116,20 @@ def test_a_wrong_loss_is_refused(population):
         population.expect_equal(NUMBERS, NUMBERS | {"loss": np.float32(3.01)}, "PyTorch")
 
 
+def test_gradients_may_round_as_a_long_sum_does_and_outputs_may_not(population):
+    for name, terms, fine in (
+        ("gradient R", 100_000, True),
+        ("gradient R", 1_000, False),
+        ("outputs", 100_000, False),
+    ):
+        exact, found = {name: np.array([1.0, -0.5])}, {name: np.array([1.0 + 1.2e-5, -0.5])}
+        if fine:
+            assert population.expect_equal(exact, found, "PyTorch", terms) == pytest.approx(1.2e-5)
+        else:
+            with pytest.raises(RuntimeError, match=r"differs from ours by 1\.2e-05"):
+                population.expect_equal(exact, found, "PyTorch", terms)
+
+
 def test_a_framework_that_is_not_installed_has_a_row_that_says_so(population, tmp_path, monkeypatch, capsys):
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')\n")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{FOLDER.parents[1]}")
