@@ -82,9 +82,10 @@ def section(folder: Path) -> str:
 
 
 def verdict(passes: Rows) -> str:
-    """How many times as fast as the best peer, in each pass; a difference below the spread is a tie."""
-    tie = any(abs(float(row["times best peer"]) - 1) < float(row["spread"]) for row in passes)
-    return ", ".join(f"{float(row['times best peer']):.2f}" for row in passes) + " (tie)" * tie
+    """How many times as fast as the best peer, by pass; a tie if within the spread, or if passes name two winners."""
+    ratios = [float(row["times best peer"]) for row in passes]
+    within = any(abs(ratio - 1) < float(row["spread"]) for ratio, row in zip(ratios, passes, strict=True))
+    return ", ".join(f"{ratio:.2f}" for ratio in ratios) + " (tie)" * (within or min(ratios) < 1 < max(ratios))
 
 
 def circumstances(manifest: dict) -> str:

@@ -182,14 +182,18 @@ def test_a_contestant_that_computes_something_else_is_refused_before_it_is_timed
 
 def test_rounds_are_shared_over_two_passes_and_give_rows_with_ratios_to_the_best_peer(layer, cases, monkeypatch):
     monkeypatch.setattr(layer, "REST_SECONDS", 0.0)
-    crew, case = {"ours": [Pretender(1)], "keras": [Pretender(1 + 1e-6)]}, cases.Case(**PLAIN)
-    entries = layer.measure(crew, case, ["keras", "NP/fused"], rounds=2, budget=1e6)[True]
-    assert [[len(rounds) for rounds in entry.seconds] for entry in entries] == [[2, 2], [2, 2]]
-    entries[0].seconds, entries[1].seconds = [[2.0, 4.0], [3.0, 3.0]], [[1.0, 1.0], [6.0, 1.0]]
+    crew, case = {name: [Pretender(1 + 1e-6)] for name in ("ours", "keras", "naive")}, cases.Case(**PLAIN)
+    crew["ours"][0].factor = 1
+    entries = layer.measure(crew, case, ["keras", "naive", "NP/fused"], rounds=2, budget=1e6)[True]
+    assert [[len(rounds) for rounds in entry.seconds] for entry in entries] == [[2, 2]] * 3
+    keras, naive, fused = entries
+    keras.seconds, naive.seconds, fused.seconds = [[2.0, 4.0], [3.0, 3.0]], [[9.0] * 2] * 2, [[1.0, 1.0], [6.0, 1.0]]
     rows = layer.rows_of(case, True, entries, ["torch"], peak=1.0)
-    assert [row["times best peer"] for row in rows] == ["1.000", "1.000", "3.000", "1.750", ""]
-    assert rows[2]["median ms"] == "1000" and rows[2]["best peer"] == "keras" and rows[2]["pass"] == 1
-    assert float(rows[2]["GFLOP/s"]) == pytest.approx(case.flops(True) / 1e9, rel=1e-3)
+    assert [row["times best peer"] for row in rows if row["contestant"] == "keras"] == ["1.000", "1.000"]
+    first, second = (row for row in rows if row["contestant"] == "NP/fused")
+    assert (first["times best peer"], second["times best peer"]) == ("3.000", "1.750")
+    assert first["median ms"] == "1000" and first["best peer"] == "keras" and first["pass"] == 1
+    assert float(first["GFLOP/s"]) == pytest.approx(case.flops(True) / 1e9, rel=1e-3)
     assert (rows[-1]["contestant"], rows[-1]["status"]) == ("torch", "not installed")
     assert len({tuple(row) for row in rows}) == 1
 
@@ -231,6 +235,8 @@ def test_the_tables_say_who_won_by_how_much_and_who_was_absent(layer, cases, rep
 def test_a_difference_below_the_spread_is_a_tie(report):
     rows = [{"times best peer": "1.04", "spread": "0.01"}, {"times best peer": "1.02", "spread": "0.03"}]
     assert report.verdict(rows[:1]) == "1.04" and report.verdict(rows) == "1.04, 1.02 (tie)"
+    winners = [{"times best peer": "1.4", "spread": "0.01"}, {"times best peer": "0.8", "spread": "0.01"}]
+    assert report.verdict(winners) == "1.40, 0.80 (tie)"
 
 
 def test_the_figure_shows_each_contestant_and_cost_against_length(layer, cases, report, tmp_path):
