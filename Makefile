@@ -101,7 +101,7 @@ check: setup ## lint, format, types, architecture
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: setup ## times and sizes, side by side with Flax and PyTorch
+bench: setup ## times and sizes, side by side with every other LSTM that runs here
 	@$(BIN)/python -m lstm_jax bench $(ARGS)
 
 notebooks: setup ## bring the notebook pairs into step, then execute them

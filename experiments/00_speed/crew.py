@@ -1,4 +1,4 @@
-"""The processes of the population benchmark: one framework each, asleep until told to work; see population.py."""
+"""The processes of the benchmarks: one framework each, asleep until told to work; see population.py and layer.py."""
 
 from __future__ import annotations
 
@@ -6,30 +6,39 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lstm_jax.train.machine import cores
 
-NAMES = {
-    "ours": "lstm_jax",
-    "torch processes": "PyTorch nn.LSTM, one process a core",
-    "torch threads": "PyTorch nn.LSTM, one process, all cores",
-    "flax": "Flax linen + Optax, one program",
-}
+Arrays = dict[str, np.ndarray]
+TOLERANCE = 1e-5
+BUSY = 0.25
+"""Load a core, before anything has started, that is too much to time anything."""
 
 
 def tell(text: str) -> None:
     """One line of progress."""
-    print(f"population: {text}", file=sys.stderr, flush=True)
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def load_now() -> float:
+    """The load average, which is said aloud if it is too much to begin."""
+    load = os.getloadavg()[0]
+    if load > BUSY * cores():
+        tell(f"load average {load:.1f} on {cores()} cores: other work is running, these numbers are not fit to quote")
+    return load
 
 
 class Worker:
     """A process that waits for orders; ``missing`` says why its framework cannot be had."""
 
-    def __init__(self, framework: str, threads: int) -> None:
-        command = [sys.executable, str(Path(__file__).with_name("worker.py")), framework, str(threads)]
+    def __init__(self, benchmark: str, framework: str, threads: int) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("worker.py")), benchmark, framework, str(threads)]
         only = {"JAX_PLATFORMS": "cpu"} | ({"OMP_NUM_THREADS": str(threads)} if framework == "torch" else {})
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(command, env={**os.environ, **only}, **pipes)
@@ -83,21 +92,49 @@ class Worker:
 Crew = dict[str, list[Worker]]
 
 
-def hire(stack: ExitStack) -> Crew:
-    """The processes of every team, started together; a team whose framework is not installed has none."""
-    teams = {
-        "ours": [Worker("ours", cores())],
-        "torch processes": [Worker("torch", 1) for _ in range(cores())],
-        "torch threads": [Worker("torch", cores())],
-        "flax": [Worker("flax", cores())],
-    }
-    workers = [stack.enter_context(worker) for team in teams.values() for worker in team]
+def hire(stack: ExitStack, benchmark: str, teams: Mapping[str, Sequence[tuple[str, int]]]) -> Crew:
+    """The processes of every team, started together; a team whose framework is not installed has none.
+
+    Args:
+        stack: dismisses them when it closes.
+        benchmark: the module that worker.py runs.
+        teams: framework and threads of each process of a team.
+    """
+    crew = {team: [stack.enter_context(Worker(benchmark, *one)) for one in ones] for team, ones in teams.items()}
+    workers = [worker for team in crew.values() for worker in team]
     for worker in workers:
         stack.callback(worker.dismiss)  # all of them, before the first is waited for
     tell(f"{len(workers)} processes start")
     for worker in workers:
         worker.greet()
-    for team, members in teams.items():
+    for team, members in crew.items():
         if members[0].missing:
-            tell(f"{NAMES[team]} is left out: {members[0].missing}")
-    return {team: members for team, members in teams.items() if not members[0].missing}
+            tell(f"{team} is left out: {members[0].missing}")
+    return {team: members for team, members in crew.items() if not members[0].missing}
+
+
+def expect_equal(ours: Arrays, theirs: Arrays, who: str, terms: int = 1) -> float:
+    """The largest error, relative to the largest entry of its array, of a loss, gradients and outputs.
+
+    A weight's gradient is a sum over ``terms`` steps and rows. Added one after another in float32, random terms err by
+    some eps sqrt(terms) of their sum; where that is more than ``TOLERANCE``, gradients may differ by it.
+
+    Raises:
+        RuntimeError: one of them is above that, as is whatever is not a number.
+    """
+    worst, summed = 0.0, max(TOLERANCE, float(np.finfo(np.float32).eps) * terms**0.5)
+    for name in [name for name in ours if name == "loss" or "gradient " in name or "outputs" in name]:
+        allowed = summed if "gradient " in name else TOLERANCE
+        error = float(np.abs(ours[name] - theirs[name]).max() / max(np.abs(ours[name]).max(), 1e-30))
+        if not error <= allowed:
+            raise RuntimeError(
+                f"{who}: its {name} differs from ours by {error:.1e} of the largest entry, more than {allowed:.1e}; "
+                "nothing is timed, because it would compare different computations"
+            )
+        worst = max(worst, error)
+    return worst
+
+
+def short(number: float) -> str:
+    """Three digits, or all that stand before the point."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"

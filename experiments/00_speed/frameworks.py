@@ -75,7 +75,7 @@ class Ours:
             **{f"gradient {name}": array for name, array in _torch_names(gradient).items()},
         }
 
-    def trainer(self, spec: Spec) -> Train:
+    def prepare(self, spec: Spec) -> tuple[Train, dict[str, object]]:
         import jax
         import jax.numpy as jnp
 
@@ -93,7 +93,7 @@ class Ours:
             # A trial that diverged is frozen and costs nothing, which would pass for speed.
             return seconds, bool((np.asarray(state.step)[: spec.trials] == step).all())
 
-        return train
+        return train, {}
 
     def _begin(self, spec: Spec, hyper: tuple[float, float, float]) -> tuple[Any, Any, Any]:
         import jax
@@ -152,7 +152,7 @@ class Torch:
         gradients = {f"gradient {name}": weight.grad.numpy() for name, weight in network.named_parameters()}
         return {"loss": loss.numpy(), **gradients}
 
-    def trainer(self, spec: Spec) -> Train:
+    def prepare(self, spec: Spec) -> tuple[Train, dict[str, object]]:
         import torch
 
         _, update = self._build(spec)
@@ -169,7 +169,7 @@ class Torch:
             finite = bool(loss.isfinite())
             return time.perf_counter() - start, finite
 
-        return train
+        return train, {}
 
     def _build(self, spec: Spec) -> tuple[Any, Callable[[Any, Any, float], Any]]:
         import torch
@@ -216,7 +216,7 @@ class Flax:
         named = {f"gradient {name}": array for name, array in _torch_names(gradient).items()}
         return {"loss": np.asarray(value), **named}
 
-    def trainer(self, spec: Spec) -> Train:
+    def prepare(self, spec: Spec) -> tuple[Train, dict[str, object]]:
         import jax
         import jax.numpy as jnp
         import optax
@@ -249,7 +249,7 @@ class Flax:
             jax.block_until_ready(carry)
             return time.perf_counter() - start, bool(np.isfinite(losses).all())
 
-        return train
+        return train, {}
 
     def _build(self, spec: Spec) -> tuple[Callable[[Any, Any, Any], Any], Any]:
         import jax
@@ -270,4 +270,4 @@ class Flax:
 
 
 FRAMEWORKS = {"ours": Ours, "torch": Torch, "flax": Flax}
-"""Name to what trains: ``(threads)``, then ``about``, ``check(spec, given)`` and ``trainer(spec)``."""
+"""Name to what trains: ``(threads)``, then ``about``, ``check(spec, given)`` and ``prepare(spec)``."""

@@ -26,14 +26,17 @@ from typing import Literal
 
 import numpy as np
 import tyro
-from crew import NAMES, Crew, hire, tell
+from crew import Crew, expect_equal, hire, load_now, short, tell
 
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.train.machine import cores
 
-TOLERANCE = 1e-5
-BUSY = 0.25
-"""Load a core, before anything has started, that is too much to time anything."""
+NAMES = {
+    "ours": "lstm_jax",
+    "torch processes": "PyTorch nn.LSTM, one process a core",
+    "torch threads": "PyTorch nn.LSTM, one process, all cores",
+    "flax": "Flax linen + Optax, one program",
+}
 MEASURED = ("updates/s", "us/update", "min us/update", "p90 us/update", "spread")
 PEERS = {"torch processes": "times PyTorch processes", "torch threads": "times PyTorch threads"}
 """Rivals to the columns that hold how many times as fast a contestant is, at the same width."""
@@ -79,6 +82,17 @@ class Contestant:
         return f"{NAMES[self.team]}, {self.cell}, {self.hidden} cells, {trials}"
 
 
+def teams() -> dict[str, list[tuple[str, int]]]:
+    """Framework and threads of each process of a team."""
+    all_cores = cores()
+    return {
+        "ours": [("ours", all_cores)],
+        "torch processes": [("torch", 1)] * all_cores,
+        "torch threads": [("torch", all_cores)],
+        "flax": [("flax", all_cores)],
+    }
+
+
 def contestants(scale: Scale) -> list[Contestant]:
     """Rivals first; at the first width every size of the population, at the others one."""
     found = []
@@ -121,17 +135,6 @@ def check(crew: Crew, scale: Scale) -> None:
                     expect_equal(dict(ours), dict(theirs), f"{NAMES[team]}, {hidden} cells")
 
 
-def expect_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], who: str) -> None:
-    """Loss and every gradient within ``TOLERANCE`` of the largest entry; what is not a number is never within."""
-    for name in [name for name in ours if name == "loss" or name.startswith("gradient ")]:
-        error = np.abs(ours[name] - theirs[name]).max() / max(np.abs(ours[name]).max(), 1e-30)
-        if not error <= TOLERANCE:
-            raise RuntimeError(
-                f"{who}: its {name} differs from ours by {error:.1e} of the largest entry, more than {TOLERANCE:.0e}; "
-                "nothing is timed, because it would compare different computations"
-            )
-
-
 def prepare(crew: Crew, scale: Scale, contestant: Contestant) -> int:
     """Compile and warm up; the number of chunks in a timed block."""
     start, team, chunk = time.perf_counter(), crew[contestant.team], chunk_of(scale, contestant.team)
@@ -148,7 +151,7 @@ def updates_per_second(crew: Crew, scale: Scale, contestant: Contestant, chunks:
     """Of one block, over all its trials: of several processes the sum, each by its own clock."""
     team, chunk = crew[contestant.team], chunk_of(scale, contestant.team)
     for worker in team:
-        worker.send(do="go", name=str(contestant), chunks=chunks)
+        worker.send(do="go", name=str(contestant), times=chunks)
     seconds = [worker.receive()["seconds"] for worker in team]
     return sum(chunks * chunk * contestant.trials / len(team) / own for own in seconds)
 
@@ -163,11 +166,6 @@ def rates(crew: Crew, scale: Scale, present: Sequence[Contestant], rounds: int) 
             time.sleep(scale.rest_seconds)  # threads of the one before may spin a while before they sleep
             found[contestant].append(updates_per_second(crew, scale, contestant, chunks[contestant]))
     return found
-
-
-def short(number: float) -> str:
-    """Three digits, or all that stand before the point."""
-    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def row_of(contestant: Contestant, found: dict[Contestant, list[float]]) -> dict[str, object]:
@@ -190,12 +188,9 @@ def run(scale: Scale, rounds: int, out: Path) -> None:
     """Measure, write population.csv and population.json into ``out``."""
     if rounds < 1:
         raise ValueError(f"the population benchmark needs at least 1 round, got {rounds}")
-    load = os.getloadavg()[0]
-    if load > BUSY * cores():
-        tell(f"load average {load:.1f} on {cores()} cores: other work is running, these numbers are not fit to quote")
-    wanted = contestants(scale)
+    load, wanted = load_now(), contestants(scale)
     with ExitStack() as stack:
-        crew = hire(stack)
+        crew = hire(stack, "frameworks", teams())
         check(crew, scale)
         found = rates(crew, scale, [one for one in wanted if one.team in crew], rounds)
     machine, torch = crew["ours"][0].about, crew.get("torch threads")

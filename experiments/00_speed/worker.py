@@ -1,52 +1,64 @@
-"""One framework in a process of its own, which trains when told to and says how long it took; see population.py.
+"""One framework in a process of its own, which works when told to and says how long it took; see crew.py.
 
-    python worker.py FRAMEWORK THREADS       # ours, torch or flax; started by population.py
+    python worker.py BENCHMARK FRAMEWORK THREADS       # started by population.py and layer.py
 
-Orders come as one line of JSON each on standard input, answers leave the same way. Between orders the process sleeps,
-so that only one contestant ever runs.
+BENCHMARK is a module with ``FRAMEWORKS`` and a ``Spec``: frameworks or layer_peers. Orders come as one line of JSON
+each on standard input, answers leave the same way. Between orders the process sleeps, so that only one contestant
+ever runs.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from frameworks import FRAMEWORKS, Spec, Train
+
+Work = Callable[[int], tuple[float, bool]]
+"""Repetitions to the seconds they took, and whether what came out is sound."""
 
 
-def answer(peer: Any, trainers: dict[str, Train], order: dict[str, Any]) -> dict[str, object]:
+def answer(peer: Any, spec_of: Callable[..., Any], prepared: dict[str, Work], order: dict[str, Any]) -> dict[str, Any]:
     """Do what one order says."""
     if order["do"] == "check":
         given = dict(np.load(order["given"])) if order["given"] else {}
-        np.savez(order["into"], **peer.check(Spec(**order["spec"]), given))
+        np.savez(order["into"], **peer.check(spec_of(**order["spec"]), given))
         return {}
     if order["do"] == "prepare":
-        trainers[order["name"]] = peer.trainer(Spec(**order["spec"]))
+        prepared[order["name"]], facts = peer.prepare(spec_of(**order["spec"]))
+        return facts
+    if order["do"] == "forget":
+        prepared.clear()
+        peer.forget()
         return {}
-    seconds, learned = trainers[order["name"]](order["chunks"])
-    return {"seconds": seconds} if learned else {"error": "a trial stopped learning: its loss is not finite"}
+    if order["do"] == "peak":
+        return {"gflops": peer.peak()}
+    seconds, sound = prepared[order["name"]](order["times"])
+    return {"seconds": seconds} if sound else {"error": "its numbers are not finite, or a trial stopped learning"}
 
 
-def main(framework: str, threads: int) -> None:
+def main(benchmark: str, framework: str, threads: int) -> None:
     """Answer orders until their giver is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the giver's to handle: it closes our standard input
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no reply
+    module = importlib.import_module(benchmark)
     try:
-        peer = FRAMEWORKS[framework](threads)
+        peer = module.FRAMEWORKS[framework](threads)
         print(json.dumps({"about": peer.about}, default=str), file=replies, flush=True)
     except ImportError as error:
         print(json.dumps({"missing": str(error)}), file=replies, flush=True)
         return
-    trainers: dict[str, Train] = {}
+    prepared: dict[str, Work] = {}
     for line in sys.stdin:
         try:
-            reply = answer(peer, trainers, json.loads(line))
+            reply = answer(peer, module.Spec, prepared, json.loads(line))
         except Exception as error:
             traceback.print_exc()
             reply = {"error": f"{type(error).__name__}: {error}"}
@@ -54,4 +66,4 @@ def main(framework: str, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""``lstm-jax bench``: times and sizes side by side with Flax, by ``experiments/00_speed``."""
+"""``lstm-jax bench``: times and sizes side by side with every other LSTM, by ``experiments/00_speed``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lstm_jax.cli.dispatch import DONE
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "00_speed" / "run.py"
 HELP = """usage: lstm-jax bench [OPTIONS]
 
-Time forward and backward passes side by side with Flax. Options are those of experiments/00_speed/run.py, which has
-its own --help (default: the two shapes that README.md states)."""
+Time forward and backward passes side by side with Flax, Keras, Haiku, Equinox and PyTorch. Options are those of
+experiments/00_speed/run.py, which has its own --help."""
 
 
 def run(arguments: list[str]) -> int:

@@ -1,11 +1,11 @@
-"""Experiment 00: the population beside PyTorch, at toy size; no time is judged here."""
+"""Experiment 00: one layer beside its peers, a population beside PyTorch, at toy size; no time is judged here."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
 import json
-import sys
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,21 +13,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "00_speed"
-SIBLINGS = ("population", "crew", "frameworks", "worker")
 TORCH = "timed" if importlib.util.find_spec("torch") else "not installed"  # a peer on Python 3.11 only
-
-
-@pytest.fixture(scope="module")
-def speed():
-    spec = importlib.util.spec_from_file_location("speed", FOLDER / "run.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["speed"] = module
-    path = list(sys.path)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path[:] = path
-    for name in ("speed", *SIBLINGS):
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -38,7 +24,7 @@ def population(speed):
 
 
 @pytest.mark.slow
-def test_the_whole_benchmark_runs_and_its_table_comes_from_its_files_alone(speed, tmp_path, monkeypatch, capsys):
+def test_the_whole_population_runs_and_its_table_comes_from_its_files_alone(speed, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
     assert speed.main(["--shapes", "--population", "toy", "--population-rounds", "2", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
@@ -58,20 +44,37 @@ def test_the_whole_benchmark_runs_and_its_table_comes_from_its_files_alone(speed
     assert {"commit", "cores", "versions", "load_begin", "load_end", "rounds"} <= set(manifest)
     assert all(len(rates.split()) == 2 for rates in manifest["updates/s"].values())
     assert speed.population_section(tmp_path) in printed
-    expect_tables_to_follow_the_results(speed, tmp_path)
 
 
-def expect_tables_to_follow_the_results(speed, folder):
-    for name in ("results.csv", "manifest.json"):
-        (folder / name).write_text((FOLDER / "results" / name).read_text())
-    both, one = folder / "both.md", folder / "one.md"
+@pytest.mark.slow
+def test_the_whole_layer_benchmark_runs_and_its_tables_come_from_its_files_alone(speed, tmp_path, capsys):
+    options = ["--shapes", "2,3,5,4", "--contestants", "linen", "torch", "NP/fused", "--rounds", "1"]
+    assert speed.main([*options, "--population", "none", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    with (tmp_path / "results.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 12 if TORCH == "timed" else 10  # two modes and passes; who is missing has one row a mode
+    assert {row["status"] for row in rows if row["contestant"] == "torch"} == {TORCH}
+    for row in [row for row in rows if row["status"] == "timed"]:
+        least, middle, tail = (float(row[name]) for name in ("min ms", "median ms", "p90 ms"))
+        assert 0 < least <= middle <= tail and float(row["error"]) < 1e-5
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert {"commit", "cores", "versions", "load_begin", "load_end", "peak_gflops", "rounds"} <= set(manifest)
+    assert speed.readme_section(tmp_path) in printed and speed.layers_section(tmp_path) in printed
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "table.md").exists()
+
+
+def test_tables_between_markers_follow_the_results(speed, tmp_path):
+    for name in ("population.csv", "population.json"):
+        (tmp_path / name).write_text((FOLDER / "results" / name).read_text())
+    both, one = tmp_path / "both.md", tmp_path / "one.md"
     one.write_text("<!-- begin: speed -->\n<!-- end: speed -->\n")
     both.write_text(one.read_text() + "<!-- begin: speed/population -->\n<!-- end: speed/population -->\n")
-    assert speed.main(["--out", str(folder), "--readme", str(both), str(one)]) == 0
+    assert speed.main(["--out", str(tmp_path), "--readme", str(both), str(one)]) == 0
     before = both.read_text()
-    assert before.startswith(one.read_text()) and speed.population_section(folder) in before
-    (folder / "population.csv").write_text((folder / "population.csv").read_text().replace("lstm_jax", "other"))
-    speed.update_tables(both, folder)
+    assert before.startswith(one.read_text()) and speed.population_section(tmp_path) in before
+    (tmp_path / "population.csv").write_text((tmp_path / "population.csv").read_text().replace("lstm_jax", "other"))
+    speed.update_tables(both, tmp_path)
     assert both.read_text() == before.replace("| lstm_jax, ", "| other, ")
 
 
@@ -113,11 +116,25 @@ def test_a_wrong_loss_is_refused(population):
         population.expect_equal(NUMBERS, NUMBERS | {"loss": np.float32(3.01)}, "PyTorch")
 
 
+def test_gradients_may_round_as_a_long_sum_does_and_outputs_may_not(population):
+    for name, terms, fine in (
+        ("gradient R", 100_000, True),
+        ("gradient R", 1_000, False),
+        ("outputs", 100_000, False),
+    ):
+        exact, found = {name: np.array([1.0, -0.5])}, {name: np.array([1.0 + 1.2e-5, -0.5])}
+        if fine:
+            assert population.expect_equal(exact, found, "PyTorch", terms) == pytest.approx(1.2e-5)
+        else:
+            with pytest.raises(RuntimeError, match=r"differs from ours by 1\.2e-05"):
+                population.expect_equal(exact, found, "PyTorch", terms)
+
+
 def test_a_framework_that_is_not_installed_has_a_row_that_says_so(population, tmp_path, monkeypatch, capsys):
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{FOLDER.parents[1]}")
     with ExitStack() as stack:
-        crew = population.hire(stack)
+        crew = population.hire(stack, "frameworks", population.teams())
     assert set(crew) == {"ours", "flax"} and "no torch here" in capsys.readouterr().err
     wanted = population.contestants(population.SCALES["toy"])
     rows = [population.row_of(one, {one: [10.0, 20.0] for one in wanted if one.team in crew}) for one in wanted]
@@ -137,8 +154,8 @@ def test_ratios_are_taken_within_a_round_between_nets_of_one_width(population):
 def test_a_trial_that_stopped_learning_is_an_error_and_no_speed(speed):
     import worker
 
-    order = {"do": "go", "name": "frozen", "chunks": 1}
-    assert "stopped" in worker.answer(None, {"frozen": lambda chunks: (1.0, False)}, order)["error"]
+    order = {"do": "go", "name": "frozen", "times": 1}
+    assert "stopped" in worker.answer(None, dict, {"frozen": lambda chunks: (1.0, False)}, order)["error"]
 
 
 def test_the_search_scale_has_the_populations_and_widths_that_are_asked_for(population):
