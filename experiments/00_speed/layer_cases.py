@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lstm_jax.unroll.backends import BACKENDS
+from lstm_jax.unroll import BACKENDS
 
 SHAPES = (
     (32, 1000, 64, 128),

@@ -199,8 +199,10 @@ def _state(parts, like: State) -> State:
 
 
 def _call(way: str, variant: Variant, reverse: bool, shapes, operands) -> list[jax.Array]:
+    """Results under ``shard_map`` vary as the operands do, which ``ffi_call`` cannot be told beforehand."""
     xs = operands[5]
-    kind = jax.typeof(xs).manual_axis_type
-    results = [jax.ShapeDtypeStruct(shape, xs.dtype, manual_axis_type=kind) for shape in shapes]
+    results = [jax.ShapeDtypeStruct(shape, xs.dtype) for shape in shapes]
     call = jax.ffi.ffi_call(f"lstm_{way}_{xs.dtype}", results, vmap_method="sequential")
-    return call(*operands, cell=cell_record(variant, xs.shape[-1], operands[1].shape[0]), reverse=reverse)
+    made = call(*operands, cell=cell_record(variant, xs.shape[-1], operands[1].shape[0]), reverse=reverse)
+    axes = tuple(jax.typeof(xs).manual_axis_type.varying)
+    return [jax.lax.pcast(array, axes, to="varying") for array in made] if axes else made

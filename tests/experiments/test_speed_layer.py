@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from oracles import numpy_lstm
 
-from lstm_jax.unroll.backends import BACKENDS
+from lstm_jax.unroll import BACKENDS
 
 PLAIN = {"batch": 3, "steps": 6, "inputs": 5, "hidden": 4}
 DEEP, RAGGED, LONG = PLAIN | {"layers": 2, "directions": 2}, PLAIN | {"ragged": True}, PLAIN | {"growth": True}
