@@ -166,7 +166,7 @@ def peak_of(crew: Crew) -> float:
 
 
 def run(cases: Sequence[Case], keys: Sequence[str], rounds: int, budget: float, out: Path) -> None:
-    """Measure, write results.csv and manifest.json into ``out``."""
+    """Measure, write results.csv and manifest.json into ``out``, anew after every case."""
     if rounds < 1 or budget <= 0:
         raise UsageError(f"the layer benchmark needs rounds >= 1 and a budget > 0 s, got {rounds} and {budget}")
     start, load, found = time.perf_counter(), load_now(), []
@@ -175,6 +175,14 @@ def run(cases: Sequence[Case], keys: Sequence[str], rounds: int, budget: float, 
         crew = hire(stack, "layer_peers", needed)
         if not any(CONTESTANTS[key][0] in crew for key in keys):
             raise UsageError(f"none of {', '.join(keys)} is installed: pip install 'lstm_jax[peers]'")
+        abouts = {name: workers[0].about for name, workers in crew.items()}
+        machine = abouts.pop("ours")
+        versions = machine["versions"] | {
+            name: version for about in abouts.values() for name, version in about.items()
+        }
+        manifest = machine | {"versions": versions, "load_begin": load}
+        manifest |= {"rounds": rounds, "budget_seconds": budget, "passes": PASSES, "dtype": "float32"}
+        manifest |= {"missing": sorted(set(needed) - set(crew))}
         peaks = [peak_of(crew)]
         for n, case in enumerate(cases):
             entered = [key for key in keys if takes_part(key, case)]
@@ -183,16 +191,10 @@ def run(cases: Sequence[Case], keys: Sequence[str], rounds: int, budget: float, 
             if present:
                 absent = [key for key in entered if key not in present]
                 found += [(case, absent, *mode) for mode in measure(crew, case, present, rounds, budget).items()]
-        peaks.append(peak_of(crew))
-        abouts = {name: workers[0].about for name, workers in crew.items()}
-    rows = [row for case, absent, *mode in found for row in rows_of(case, *mode, absent, max(peaks))]
-    machine = abouts.pop("ours")
-    versions = machine["versions"] | {name: version for about in abouts.values() for name, version in about.items()}
-    manifest = machine | {"versions": versions, "load_begin": load, "load_end": os.getloadavg()[0]}
-    manifest |= {"rounds": rounds, "budget_seconds": budget, "passes": PASSES, "dtype": "float32"}
-    manifest |= {"peak_gflops": max(peaks), "missing": sorted(set(needed) - set(crew))}
-    manifest |= {"seconds": round(time.perf_counter() - start)}
-    write(rows, manifest, out)
+                peaks.append(peak_of(crew))
+                rows = [row for case, absent, *mode in found for row in rows_of(case, *mode, absent, max(peaks))]
+                late = {"peak_gflops": max(peaks), "load_end": os.getloadavg()[0]}
+                write(rows, manifest | late | {"seconds": round(time.perf_counter() - start)}, out)
 
 
 def write(rows: Sequence[dict], manifest: dict[str, object], out: Path) -> None:

@@ -104,6 +104,13 @@ def takes_part(key: str, case: Case) -> bool:
     return not chunked and (ours or not case.ragged or key in MASKING)
 
 
+def cases_named(name: str) -> list[Case]:
+    """All of them, those that a word (``layers``, ``bidirectional``, ``ragged``, ``long``) is about, or one shape."""
+    if name == "all":
+        return all_cases()
+    return [case for case in all_cases() if name in str(case).split()] or [Case(*parse(name))]
+
+
 def parse(shape: str) -> tuple[int, int, int, int]:
     """``"32,1000,64,128"`` as four positive integers."""
     parts = tuple(int(n) if n.strip().isdigit() else 0 for n in shape.split(","))

@@ -29,7 +29,7 @@ class Options:
     """Times of one layer, side by side with every other LSTM; a population, side by side with PyTorch."""
 
     shapes: tuple[str, ...] = ("all",)
-    """B,T,I,H: batch, steps, inputs, cells; "all" has directions, layers, ragged lengths and long sequences too; none
+    """B,T,I,H: batch, steps, inputs, cells; bidirectional, layers, ragged or long: the cases of that name; all; none
     times no single layer."""
     contestants: tuple[str, ...] = ()
     """Who is timed: linen, nnx, keras, haiku, equinox, naive, torch, NP/scan, NP/fused ...; none named means all."""
@@ -84,13 +84,12 @@ def update_tables(readme: Path, results: Path) -> None:
 def measure_layers(options: Options) -> None:
     """Time one layer of each shape; results.csv, manifest.json, table.md, figure.png."""
     import layer
-    from layer_cases import Case, all_cases, parse
+    from layer_cases import cases_named
     from layer_report import figure, full_table
 
     from lstm_jax.analysis.forest import save_figure
 
-    named = [Case(*parse(shape)) for shape in options.shapes if shape != "all"]
-    cases = (all_cases() if "all" in options.shapes else []) + named
+    cases = [case for name in options.shapes for case in cases_named(name)]
     layer.run(cases, layer.choose(options.contestants), options.rounds, options.budget, options.out)
     (options.out / "table.md").write_text(full_table(options.out))
     save_figure(figure(options.out), options.out / "figure.png")

@@ -181,6 +181,8 @@ def shared_config(config: Config) -> Config:
     )
 
 
-@lru_cache(maxsize=64)
+# As many as may be in use side by side. A study of hundreds of programs that kept them all came to the bound on memory
+# maps (Linux: 65,530 a process), of which a compiled loop takes hundreds.
+@lru_cache(maxsize=8)
 def _cached(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> Program:
     return PROGRAMS[config.train.parallel](config, loss, devices)
