@@ -143,6 +143,13 @@ def test_a_shape_that_is_none_is_refused(cases, shape):
         cases.parse(shape)
 
 
+def test_cases_are_picked_by_a_word_or_a_shape(cases):
+    assert cases.cases_named("all") == cases.all_cases()
+    assert [str(case) for case in cases.cases_named("ragged")] == ["(64,500,128,256) ragged"]
+    assert len(cases.cases_named("layers")) == len(cases.cases_named("bidirectional")) == 1
+    assert cases.cases_named("3,4,5,6") == [cases.Case(3, 4, 5, 6)]
+
+
 def test_contestants_are_chosen_by_key(layer, cases):
     assert layer.choose(["NP/fused", "linen"]) == ["linen", "NP/fused"]
     assert layer.choose([]) == list(cases.CONTESTANTS)
