@@ -138,7 +138,7 @@ def bytes_a_step(rows: Rows) -> str:
 
 
 def figure(folder: Path) -> Figure:
-    """Times as fast as the best peer, a panel a mode; time and temporary memory a step against T below.
+    """Times as fast as the best peer, a panel a mode; time and temporary memory a step against T below, if measured.
 
     Raises:
         ImportError: without matplotlib.
@@ -154,25 +154,28 @@ def figure(folder: Path) -> Figure:
     plain = [row for row in rows if not row["case"].endswith(LONG) and row["times best peer"]]
     long = [row for row in rows if row["case"].endswith(LONG)]
     with matplotlib.rc_context(FONT):
-        figure = Figure(figsize=(6.5, 5.4), layout="constrained")
-        panels = figure.subplots(2, 2, height_ratios=(2.2, 1))
+        cases = len(group(plain, "case"))
+        heights = [0.8 + 0.27 * cases, 1.7][: 1 + bool(long)]
+        figure = Figure(figsize=(6.5, sum(heights)), layout="constrained")
+        panels = figure.subplots(len(heights), 2, height_ratios=heights, squeeze=False)
         for axes, mode in zip(panels[0], ("forward", "forward + gradient"), strict=True):
             _speeds(axes, [row for row in plain if row["mode"] == mode])
             axes.set_title(mode, loc="left")
         panels[0, 1].tick_params(labelleft=False)  # as in the panel beside it
-        for axes, name, what in zip(
-            panels[1], ("us/step", "temporary MiB"), ("µs a step", "temporary bytes a step"), strict=True
-        ):
+        names = ("us/step", "µs a step"), ("temporary MiB", "temporary bytes a step")
+        for axes, (name, what) in zip(panels[1] if long else (), names, strict=False):
             _growth(axes, long, name)
             axes.set(xlabel="T", ylabel=what, xscale="log", yscale="log")
-        for axes in panels.flat:
-            if axes.get_legend_handles_labels()[1] and axes in (panels[0, 1], panels[1, 1]):
+        for axes in panels[:, 1]:
+            if axes.get_legend_handles_labels()[1]:
                 axes.legend(fontsize=FONT["legend.fontsize"], frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 def _speeds(axes: Axes, rows: Rows) -> None:
     """A point for each contestant in each case: ours filled, peers hollow."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     from lstm_jax.analysis.plots import COLORS
 
     cases = [case for (case,) in group(rows, "case")]
@@ -188,7 +191,10 @@ def _speeds(axes: Axes, rows: Rows) -> None:
         axes.scatter(xs, ys, s=18 if ours else 12, marker=marks[n % len(marks)], label=label(key), lw=0.7, **style)
     axes.axvline(1, color="#333333", lw=0.6, zorder=0)
     axes.set_yticks([-n for n in range(len(cases))], cases)
-    axes.set(xscale="log", xlabel="times as fast as the best peer")
+    axes.set(xscale="log", xlabel="times as fast as the best peer", ylim=(0.5 - len(cases), 0.5))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _growth(axes: Axes, rows: Rows, name: str) -> None:
