@@ -121,6 +121,8 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/04_battery_1997/README.md
 	@$(BIN)/python experiments/06_spoken_digits/run.py --report experiments/06_spoken_digits/results \
 	  --readme experiments/06_spoken_digits/README.md
+	@$(BIN)/python experiments/07_language/run.py --report experiments/07_language/results \
+	  --readme experiments/07_language/README.md
 	@$(BIN)/python experiments/08_forecasting/run.py --report experiments/08_forecasting/results \
 	  --readme experiments/08_forecasting/README.md
 	@[ ! -d experiments/09_pixels/results ] || $(BIN)/python experiments/09_pixels/run.py \
