@@ -17,7 +17,7 @@ class Options:
     action: Annotated[Literal["status", "build"], tyro.conf.Positional] = "status"
     """``build`` needs a C++ compiler: g++, clang++, what CXX names, or the one that the extra ``native`` brings."""
     optional: bool = False
-    """Without a compiler, say so and go on: the exit code is 0."""
+    """Where it cannot be compiled, say so and go on: the exit code is 0."""
 
 
 def run(arguments: list[str]) -> int:
@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
     if options.action == "build":
         try:
             build.build()
-        except build.NoCompilerError as error:
+        except (OSError, RuntimeError) as error:
             if not options.optional:
                 raise
             print(f"The native kernel was not built, cells run as loops of XLA: {error}")

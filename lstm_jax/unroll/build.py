@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -89,11 +90,17 @@ def build() -> Path:
 
 @cache
 def load() -> bool:
-    """Make the kernel's calls known to JAX; False where it was not built."""
+    """Make the kernel's calls known to JAX; False where it was not built, or, with a warning, where it is damaged."""
     path = library_path()
     if not path.exists():
         return False
-    library = ctypes.cdll.LoadLibrary(str(path))
+    try:
+        library = ctypes.cdll.LoadLibrary(str(path))
+    except OSError as error:
+        warnings.warn(
+            f"the native kernel cannot be loaded, cells run as loops of XLA: {error}; delete {path}", stacklevel=2
+        )
+        return False
     for name in CALLS:
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
     return True

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lstm_jax as lj
+from lstm_jax.cli import dispatch
 from lstm_jax.train.machine import describe_machine
 from lstm_jax.unroll import automatic, build
 from lstm_jax.unroll.choice import BACKENDS
@@ -160,6 +161,23 @@ def test_without_a_kernel_auto_is_fused_and_native_says_what_to_do(nowhere):
     lj.unroll("V", params, xs)
     with pytest.raises(RuntimeError, match=r"not built on this machine.*lstm-jax native build"):
         lj.unroll("V", params, xs, backend="native")
+
+
+def test_a_damaged_kernel_is_left_alone_with_a_warning(nowhere):
+    path = build.library_path()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half a kernel")
+    with pytest.warns(UserWarning, match=r"cannot be loaded, cells run as loops of XLA.*delete"):
+        assert automatic() == "fused"
+
+
+def test_where_it_cannot_be_compiled_the_optional_build_goes_on(nowhere, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", str(nowhere / "none"))
+    assert dispatch.main(["native", "build", "--optional"]) == 0
+    assert "was not built, cells run as loops of XLA" in capsys.readouterr().out
+    assert dispatch.main(["native", "build"]) == 1
+    assert dispatch.main(["native"]) == 0
+    assert "`lstm-jax native build` compiles it" in capsys.readouterr().out
 
 
 def test_without_a_compiler_the_error_names_a_remedy(nowhere, monkeypatch):
