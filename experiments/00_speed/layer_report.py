@@ -162,9 +162,9 @@ def figure(folder: Path) -> Figure:
             _speeds(axes, [row for row in plain if row["mode"] == mode])
             axes.set_title(mode, loc="left")
         panels[0, 1].tick_params(labelleft=False)  # as in the panel beside it
-        names = ("us/step", "µs a step"), ("temporary MiB", "temporary bytes a step")
-        for axes, (name, what) in zip(panels[1] if long else (), names, strict=False):
+        for axes, name in zip(panels[1:].flat, ("us/step", "temporary MiB")[: 2 * bool(long)], strict=True):
             _growth(axes, long, name)
+            what = {"us/step": "µs a step"}.get(name, "temporary bytes a step")
             axes.set(xlabel="T", ylabel=what, xscale="log", yscale="log")
         for axes in panels[:, 1]:
             if axes.get_legend_handles_labels()[1]:

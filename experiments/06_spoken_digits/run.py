@@ -17,15 +17,15 @@ from typing import Literal
 
 import tyro
 
-from lstm_jax.analysis.report import embed
 from lstm_jax.analysis.speech_report import MANIFEST, READINGS, readme_section
 from lstm_jax.cli.dispatch import guarded
+from lstm_jax.cli.report import show_section
 from lstm_jax.cli.study import conduct
 from lstm_jax.datasets.spoken_digits import SPEAKERS
 from lstm_jax.studies.plan import Study
-from lstm_jax.train import train
+from lstm_jax.train import train_part
 from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
-from lstm_jax.train.records import write_atomically, write_json
+from lstm_jax.train.records import write_json
 
 NAME = "spoken_digits"
 CELLS = ("V", "NFG", "NOG", "CIFG", "NP", "GRU")
@@ -110,9 +110,7 @@ def listen(preset: str, out: Path, overwrite: bool) -> None:
     readings = []
     for view in VIEWS:
         folder = out / "runs" / view
-        summary = train(config(SCALES[preset], view), folder, resume=not overwrite, overwrite=overwrite)
-        if summary.interrupted:
-            raise KeyboardInterrupt
+        train_part(config(SCALES[preset], view), folder, overwrite)
         readings += read_part(folder, "test", view)
     write_readings(out / READINGS, readings)
     write_json(out / MANIFEST, {"command": sys.argv, **describe_machine()})
@@ -129,11 +127,7 @@ def main(arguments: list[str]) -> int:
             conduct(unheard(options.preset), folder / "unheard", options.overwrite)
         else:
             listen(options.preset, folder, options.overwrite)
-    section = readme_section(*folders)
-    write_atomically(folders[0] / "table.md", (section + "\n").encode())
-    for path in options.readme if options.report else ():
-        write_atomically(path, embed(path.read_text(), NAME, section).encode())
-    print(section)
+    show_section(readme_section(*folders), NAME, options.readme if options.report else (), folders[0] / "table.md")
     return 0
 
 

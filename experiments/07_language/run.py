@@ -18,13 +18,13 @@ from typing import Literal
 import tyro
 
 from lstm_jax.analysis.language_report import MANIFEST, SCORES, readme_section
-from lstm_jax.analysis.report import embed
 from lstm_jax.cli.dispatch import guarded
+from lstm_jax.cli.report import show_section
 from lstm_jax.cli.study import conduct
 from lstm_jax.studies.plan import Study
-from lstm_jax.train import train
+from lstm_jax.train import train_part
 from lstm_jax.train.config import Config, DataConfig, DropoutConfig, ModelConfig, OptimizerConfig, TrainConfig
-from lstm_jax.train.records import write_atomically, write_json
+from lstm_jax.train.records import write_json
 
 NAME = "language"
 CELLS = ("V", "NFG", "NOG", "CIFG", "NP", "GRU")
@@ -113,9 +113,7 @@ def learn(options: Options, out: Path) -> None:
         for cell in options.variant or scale.cells:
             folder = out / "runs" / f"{text}-{cell}"
             named = replace(run, model=replace(run.model, variant=cell))
-            summary = train(named, folder, resume=not options.overwrite, overwrite=options.overwrite)
-            if summary.interrupted:
-                raise KeyboardInterrupt
+            train_part(named, folder, options.overwrite)
             print(f"scoring {folder}", flush=True)
             scores += score_run(folder)
             write_scores(out / SCORES, scores)
@@ -132,11 +130,7 @@ def main(arguments: list[str]) -> int:
             conduct(gates(options.preset, options.variant), folder / "gates", options.overwrite)
         else:
             learn(options, folder)
-    section = readme_section(*folders)
-    write_atomically(folders[0] / "table.md", (section + "\n").encode())
-    for path in options.readme if options.report else ():
-        write_atomically(path, embed(path.read_text(), NAME, section).encode())
-    print(section)
+    show_section(readme_section(*folders), NAME, options.readme if options.report else (), folders[0] / "table.md")
     return 0
 
 

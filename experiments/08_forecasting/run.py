@@ -19,11 +19,10 @@ from typing import Literal
 import tyro
 
 from lstm_jax.analysis.forecast_report import publish, readme_section
-from lstm_jax.analysis.report import embed
 from lstm_jax.cli.dispatch import guarded
+from lstm_jax.cli.report import show_section
 from lstm_jax.studies.subjects import SUBJECTS, Subject
 from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
-from lstm_jax.train.records import write_atomically
 
 NAME = "forecasting"
 CELLS = ("V", "NFG", "NOG", "CIFG", "NP", "GRU", "RNN")
@@ -127,10 +126,8 @@ def main(arguments: list[str]) -> int:
             compare(scale, SUBJECTS[name], folders[-1], options.overwrite)
     for folder in folders:
         publish(folder)
-        print(readme_section(folder))
-    for path in options.readme if options.report else ():
-        part = f"{NAME}/{options.report.name}" if options.report.name in SUBJECTS else NAME
-        write_atomically(path, embed(path.read_text(), part, readme_section(options.report)).encode())
+        part = f"{NAME}/{folder.name}" if folder.name in SUBJECTS else NAME
+        show_section(readme_section(folder), part, options.readme if options.report else ())
     return 0
 
 

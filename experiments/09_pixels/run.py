@@ -18,14 +18,12 @@ from typing import Literal
 import tyro
 
 from lstm_jax.analysis.pixel_report import readme_section, reference_of
-from lstm_jax.analysis.report import embed
 from lstm_jax.cli.dispatch import guarded
-from lstm_jax.cli.report import publish
+from lstm_jax.cli.report import publish, show_section
 from lstm_jax.cli.study import conduct
 from lstm_jax.studies.collect import find_results, read_rows
 from lstm_jax.studies.plan import Study
 from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
-from lstm_jax.train.records import write_atomically
 
 NAME = "pixels"
 CELLS = ("V", "NFG", "NOG", "CIFG", "NP", "GRU")
@@ -99,10 +97,7 @@ def main(arguments: list[str]) -> int:
         conduct(study(options.preset, options.variant), folder, options.overwrite)
     else:
         publish(folder, reference_of([row.variant for row in read_rows(find_results(folder))]))
-    section = readme_section(folder)
-    for path in options.readme if options.report else ():
-        write_atomically(path, embed(path.read_text(), NAME, section).encode())
-    print(section)
+    show_section(readme_section(folder), NAME, options.readme if options.report else ())
     return 0
 
 

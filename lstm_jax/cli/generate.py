@@ -35,19 +35,11 @@ def run(arguments: list[str]) -> int:
     _check(options)
     from lstm_jax.datasets import DATASETS
     from lstm_jax.datasets.texts import encode
-    from lstm_jax.names import nearest
-    from lstm_jax.train import load_run
+    from lstm_jax.train import load_learned
     from lstm_jax.train.writing import write_on
 
-    config, params = load_run(options.run)
     texts = {name: record.symbols for name, record in DATASETS.items() if record.symbols is not None}
-    if config.data.name not in texts:
-        hint = nearest(config.data.name, texts)
-        raise UsageError(f"the run in {options.run} learned {config.data.name!r}, which is no text; {hint}")
-    if config.train.trials > 1:
-        raise UsageError(
-            f"the run in {options.run} holds {config.train.trials} trials; train one with --train.trials 1"
-        )
+    config, params = load_learned(options.run, texts, "text")
     symbols = texts[config.data.name]
     try:
         prompt = encode(options.prompt.encode(), symbols)

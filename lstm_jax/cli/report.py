@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,18 @@ def run(arguments: list[str]) -> int:
         write_atomically(readme, report.embed(readme.read_text(), options.name, section).encode())
     print(f"wrote {', '.join(map(str, [*written, *options.readme]))}")
     return DONE
+
+
+def show_section(section: str, name: str, readmes: Iterable[Path] = (), table: Path | None = None) -> None:
+    """Print what an experiment gave, and put it between the markers NAME of ``readmes`` and into ``table``."""
+    from lstm_jax.analysis.report import embed
+    from lstm_jax.train.records import write_atomically
+
+    if table is not None:
+        write_atomically(table, f"{section}\n".encode())
+    for readme in readmes:
+        write_atomically(readme, embed(readme.read_text(), name, section).encode())
+    print(section)
 
 
 def publish(folder: Path, reference: str = "V", out: Path | None = None) -> list[Path]:

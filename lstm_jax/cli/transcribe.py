@@ -34,18 +34,10 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"--beam must be 1 or more, got {options.beam}")
     from lstm_jax.datasets.spoken_digits import read_wav
     from lstm_jax.datasets.spoken_strings import HEARINGS, frames_of
-    from lstm_jax.names import nearest
-    from lstm_jax.train import load_run
+    from lstm_jax.train import load_learned
     from lstm_jax.train.ctc import beam_labels, best_of, greedy_labels, logits_of
 
-    config, params = load_run(options.run)
-    if config.data.name not in HEARINGS:
-        hint = nearest(config.data.name, HEARINGS)
-        raise UsageError(f"the run in {options.run} learned {config.data.name!r}, which is no speech; {hint}")
-    if config.train.trials > 1:
-        raise UsageError(
-            f"the run in {options.run} holds {config.train.trials} trials; train one with --train.trials 1"
-        )
+    config, params = load_learned(options.run, HEARINGS, "speech")
     hearing = HEARINGS[config.data.name]
     if options.lexicon and not hearing.lexicon:
         raise UsageError(f"--lexicon: {config.data.name!r} has none, its strings are free; leave it out")

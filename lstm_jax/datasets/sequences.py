@@ -40,6 +40,22 @@ def take(sequences: Sequences, indices: jax.Array | np.ndarray) -> Batch:
     return Batch(inputs.swapaxes(0, 1), targets.swapaxes(0, 1), lengths, loss_mask.swapaxes(0, 1))
 
 
+def padded(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows ``(n, I)`` with zeros up to the longest ``(N, T, I)`` float32, their lengths, and their own steps."""
+    lengths = np.array([len(row) for row in rows], np.int32)
+    whole = np.zeros((len(rows), int(lengths.max()), rows[0].shape[1]), np.float32)
+    for place, row in zip(whole, rows, strict=True):
+        place[: len(row)] = row
+    return whole, lengths, np.arange(whole.shape[1])[None, :] < lengths[:, None]
+
+
+def label_each(clips: Sequence[np.ndarray], labels: Sequence[int]) -> Sequences:
+    """Clips ``(n, I)`` whose class counts at every step of theirs."""
+    inputs, lengths, mask = padded(clips)
+    targets = np.broadcast_to(np.asarray(labels, np.int32)[:, None], inputs.shape[:2])
+    return Sequences(inputs, targets, lengths, mask)
+
+
 def label_last(inputs: np.ndarray, labels: Sequence[int]) -> Sequences:
     """Sequences of one length whose class counts at the last step only; ``inputs (N, T, I)``, ``labels (N,)``."""
     count, steps, _ = inputs.shape
@@ -50,14 +66,11 @@ def label_last(inputs: np.ndarray, labels: Sequence[int]) -> Sequences:
 
 def next_step(rolls: Sequence[np.ndarray]) -> Sequences:
     """Step t predicts step t + 1: a roll ``(L, K)`` becomes L - 1 inputs and targets, padded to the longest."""
-    lengths = np.array([len(roll) - 1 for roll in rolls], np.int32)
-    if len(lengths) == 0 or lengths.min() < 1:
-        raise ValueError(f"next-step prediction needs rolls of 2 steps or more, got lengths {(lengths + 1).tolist()}")
-    inputs = np.zeros((len(rolls), int(lengths.max()), rolls[0].shape[1]), np.float32)
-    targets = np.zeros_like(inputs)
-    for row, (roll, length) in enumerate(zip(rolls, lengths, strict=True)):
-        inputs[row, :length], targets[row, :length] = roll[:-1], roll[1:]
-    return Sequences(inputs, targets, lengths, np.arange(inputs.shape[1])[None, :] < lengths[:, None])
+    if min(map(len, rolls), default=0) < 2:
+        raise ValueError(f"next-step prediction needs rolls of 2 steps or more, got lengths {[*map(len, rolls)]}")
+    inputs, lengths, mask = padded([roll[:-1] for roll in rolls])
+    targets, _, _ = padded([roll[1:] for roll in rolls])
+    return Sequences(inputs, targets, lengths, mask)
 
 
 def majority_accuracy(train: Sequences, test: Sequences) -> float:

@@ -26,7 +26,7 @@ import numpy as np
 from lstm_jax.datasets.features import FEATURES, speech_features, standardise
 from lstm_jax.datasets.readers import gunzip
 from lstm_jax.datasets.record import Dataset, Example, Feature, RawDataError, RawFile, Rows
-from lstm_jax.datasets.sequences import Sequences, majority_accuracy
+from lstm_jax.datasets.sequences import Sequences, label_each, majority_accuracy
 
 RATE, BITS, CHANNELS = 8000, 16, 1
 DIGITS, SPEAKERS, TAKES = 10, ("george", "jackson", "lucas", "nicolas", "theo", "yweweler"), 50
@@ -134,12 +134,7 @@ def view(rows: Rows, longest: int | None) -> Sequences:
     if longest is not None and (type(longest) is not int or longest < 1):
         raise ValueError(f"spoken_digits: longest must be None or a number of frames, 1 or more, got {longest!r}")
     clips = [standardise(speech_features(waveform, RATE))[:longest] for waveform in rows["waveform"]]
-    lengths = np.array([len(clip) for clip in clips], np.int32)
-    inputs = np.zeros((len(clips), int(lengths.max()), FEATURES), np.float32)
-    for row, clip in zip(inputs, clips, strict=True):
-        row[: len(clip)] = clip
-    targets = np.broadcast_to(np.asarray(rows["label"], np.int32)[:, None], inputs.shape[:2])
-    return Sequences(inputs, targets, lengths, np.arange(inputs.shape[1])[None, :] < lengths[:, None])
+    return label_each(clips, rows["label"])
 
 
 SPOKEN_DIGITS = Dataset(

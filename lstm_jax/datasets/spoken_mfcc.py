@@ -20,7 +20,7 @@ from lstm_jax.datasets.digits import split_of
 from lstm_jax.datasets.features import deltas, standardise
 from lstm_jax.datasets.readers import read_bytes
 from lstm_jax.datasets.record import Dataset, Example, Feature, PackageFiles, RawDataError, RawFile, Rows
-from lstm_jax.datasets.sequences import Sequences, majority_accuracy
+from lstm_jax.datasets.sequences import Sequences, label_each, majority_accuracy
 
 CLIPS, CEPSTRA = 3000, 13
 
@@ -51,12 +51,7 @@ def view(rows: Rows) -> Sequences:
     for mfcc in rows["mfcc"]:
         first = deltas(mfcc)
         clips.append(standardise(np.concatenate([mfcc, first, deltas(first)], axis=1)))
-    lengths = np.array([len(clip) for clip in clips], np.int32)
-    inputs = np.zeros((len(clips), int(lengths.max()), 3 * CEPSTRA), np.float32)
-    for row, clip in zip(inputs, clips, strict=True):
-        row[: len(clip)] = clip
-    targets = np.broadcast_to(np.asarray(rows["label"], np.int32)[:, None], inputs.shape[:2])
-    return Sequences(inputs, targets, lengths, np.arange(inputs.shape[1])[None, :] < lengths[:, None])
+    return label_each(clips, rows["label"])
 
 
 SPOKEN_MFCC = Dataset(

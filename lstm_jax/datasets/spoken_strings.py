@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax.datasets.features import FEATURES, speech_features, standardise
+from lstm_jax.datasets.features import speech_features, standardise
 from lstm_jax.datasets.record import Rows
-from lstm_jax.datasets.sequences import Sequences
+from lstm_jax.datasets.sequences import Sequences, padded
 from lstm_jax.datasets.spoken_digits import DIGITS, RATE, SPEAKERS, SPOKEN_DIGITS, split_of
 from lstm_jax.names import nearest
 
@@ -106,14 +106,11 @@ def frames_of(waveform: np.ndarray, every: int = 1) -> np.ndarray:
 
 
 def _sequences(waveforms: Sequence[np.ndarray], labels: Sequence[Sequence[int]], every: int = 1) -> Sequences:
-    clips = [frames_of(waveform, every) for waveform in waveforms]
-    lengths = np.array([len(clip) for clip in clips], np.int32)
-    inputs = np.zeros((len(clips), int(lengths.max()), FEATURES), np.float32)
+    inputs, lengths, mask = padded([frames_of(waveform, every) for waveform in waveforms])
     targets = np.zeros((len(labels), max(map(len, labels))), np.int32)
-    for n, (clip, string) in enumerate(zip(clips, labels, strict=True)):
-        inputs[n, : len(clip)] = clip
-        targets[n, : len(string)] = string
-    return Sequences(inputs, targets, lengths, np.arange(inputs.shape[1])[None, :] < lengths[:, None])
+    for row, string in zip(targets, labels, strict=True):
+        row[: len(string)] = string
+    return Sequences(inputs, targets, lengths, mask)
 
 
 def most_frequent_string(train: Sequences, test: Sequences) -> float:

@@ -33,7 +33,7 @@ from lstm_jax.studies.forecasts import (
     shorter,
 )
 from lstm_jax.studies.subjects import Subject
-from lstm_jax.train import load_run, train
+from lstm_jax.train import load_run, train_part
 from lstm_jax.train.config import Config
 from lstm_jax.train.loop import Summary
 from lstm_jax.train.machine import code_label, describe_machine, use_whole_machine
@@ -96,9 +96,7 @@ def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
     found, fans = list(_baselines(plan, machine)), {}
     for cell, config in plan.configs.items():
         place = folder / "runs" / cell
-        summary = train(config, place, resume=not overwrite, overwrite=overwrite)
-        if summary.interrupted:
-            raise KeyboardInterrupt
+        summary = train_part(config, place, overwrite)
         scored, fans[f"{plan.subject.series} {cell}"] = _network(plan, cell, place, summary)
         found += scored
     test, last = _cut(plan, "test"), plan.context + SHOWN_STEPS

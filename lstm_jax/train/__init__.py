@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig, from_json, to_json
-    from lstm_jax.train.loop import Summary, train
+    from lstm_jax.train.loop import Summary, train, train_part
     from lstm_jax.train.machine import describe_machine, use_whole_machine
     from lstm_jax.train.network import Network, apply_network, count_parameters, init_network
     from lstm_jax.train.objective import Mean, divide, measure
     from lstm_jax.train.population import PopulationResult, Progress, run_population
-    from lstm_jax.train.saved import load_run
+    from lstm_jax.train.saved import load_learned, load_run
     from lstm_jax.train.source import Problem, load_problem
     from lstm_jax.train.step import Hyper, TrainState, init_state, make_train_step
 
@@ -50,6 +50,7 @@ __all__ = [
     "from_json",
     "init_network",
     "init_state",
+    "load_learned",
     "load_problem",
     "load_run",
     "make_train_step",
@@ -57,6 +58,7 @@ __all__ = [
     "run_population",
     "to_json",
     "train",
+    "train_part",
     "use_whole_machine",
 ]
 
@@ -64,12 +66,12 @@ _HOME = {
     **dict.fromkeys(
         ("Config", "DataConfig", "ModelConfig", "OptimizerConfig", "TrainConfig", "from_json", "to_json"), "config"
     ),
-    **dict.fromkeys(("Summary", "train"), "loop"),
+    **dict.fromkeys(("Summary", "train", "train_part"), "loop"),
     **dict.fromkeys(("describe_machine", "use_whole_machine"), "machine"),
     **dict.fromkeys(("Network", "apply_network", "count_parameters", "init_network"), "network"),
     **dict.fromkeys(("Mean", "divide", "measure"), "objective"),
     **dict.fromkeys(("PopulationResult", "Progress", "run_population"), "population"),
-    "load_run": "saved",
+    **dict.fromkeys(("load_learned", "load_run"), "saved"),
     **dict.fromkeys(("Problem", "load_problem"), "source"),
     **dict.fromkeys(("Hyper", "TrainState", "init_state", "make_train_step"), "step"),
 }

@@ -136,6 +136,18 @@ def train(
             return summary
 
 
+def train_part(config: Config, directory: str | Path, overwrite: bool) -> Summary:
+    """As ``train``, one network of several: what is there is kept or gone on with, unless ``overwrite``.
+
+    Raises:
+        KeyboardInterrupt: a signal came, which is meant for the whole.
+    """
+    summary = train(config, directory, resume=not overwrite, overwrite=overwrite)
+    if summary.interrupted:
+        raise KeyboardInterrupt
+    return summary
+
+
 def next_stop(config: TrainConfig, step: int) -> int:
     """Where the chunk after ``step`` ends: the next row, evaluation, checkpoint, or the last step."""
     every = config.log_every, config.eval_every, config.checkpoint_every

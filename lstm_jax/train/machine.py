@@ -54,7 +54,7 @@ def describe_machine() -> dict[str, object]:
     """What numbers depend on besides the config: versions, commit, device, flags."""
     import jax
 
-    from lstm_jax.unroll import automatic
+    from lstm_jax.unroll import kernel_is_here
 
     devices = jax.devices()
     return {
@@ -67,7 +67,7 @@ def describe_machine() -> dict[str, object]:
         "device": devices[0].device_kind,
         "devices": len(devices),
         "backend": jax.default_backend(),
-        "unroll": automatic(),
+        "native_kernel": kernel_is_here(),
         "flags": {name: value for name, value in sorted(os.environ.items()) if _matters(name)},
     }
 

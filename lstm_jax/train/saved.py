@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.train import records
 from lstm_jax.train.checkpoint import load_checkpoint
 from lstm_jax.train.config import Config, from_json
@@ -42,6 +44,21 @@ def load_run(directory: str | Path) -> tuple[Config, Network]:
         raise ValueError(f"no trial of the run in {path} has been validated by step {found[0]}: nothing was learned")
     single = config.train.trials == 1
     return config, jax.tree.map(lambda leaf: jnp.asarray(leaf[0] if single else leaf), best.params)
+
+
+def load_learned(directory: str | Path, names: Collection[str], what: str) -> tuple[Config, Network]:
+    """As ``load_run``, of a run of one trial that learned one of ``names``.
+
+    Raises:
+        UsageError: it learned something else, which is no ``what``, or holds several trials.
+    """
+    config, params = load_run(directory)
+    if config.data.name not in names:
+        hint = nearest(config.data.name, names)
+        raise UsageError(f"the run in {directory} learned {config.data.name!r}, which is no {what}; {hint}")
+    if config.train.trials > 1:
+        raise UsageError(f"the run in {directory} holds {config.train.trials} trials; train one with --train.trials 1")
+    return config, params
 
 
 def _expected(config: Config, problem: Problem) -> Trials:

@@ -8,8 +8,16 @@ fused     everywhere                          own reverse loop, weight gradients
 native    CPU, once ``lstm-jax native build``  all steps in one call of a C++ kernel, each way
 ========  ==================================  ==========================================================
 
-``"auto"`` is native where it was built, JAX computes on the CPU and weights are float32 or float64, and fused
-otherwise: native was faster at every shape that ``experiments/00_speed`` measured.
+What ``"auto"`` is:
+
+=============================================================================  =======
+on the CPU, kernel built, float32 or float64, R of one direction <= ``LARGE``  native
+everything else                                                                fused
+=============================================================================  =======
+
+Native was faster in every case with R up to 1 MiB (H = 256) that was timed, see ``experiments/00_speed``. With 4 and
+16 MiB (H = 512, 1024) fused was the faster one in a trial on a busy machine: the sums of weight gradients no longer
+stay in any cache.
 """
 
 from __future__ import annotations
@@ -17,6 +25,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.cell.params import Params
 from lstm_jax.names import nearest
 from lstm_jax.unroll import build
 from lstm_jax.unroll.backends import fused, scan
@@ -27,8 +36,12 @@ _COMPILED = {run.__name__: jax.jit(run, static_argnums=(0, 1)) for run in (scan,
 BACKENDS = ("auto", *_COMPILED)
 
 
-def backend_named(name: str, dtype: jax.typing.DTypeLike):
-    """The backend of that name for weights of a type.
+LARGE = 2 << 20
+"""Bytes of recurrent weights above which the kernel is not worth its call."""
+
+
+def backend_named(name: str, params: Params):
+    """The backend of that name for these weights.
 
     Raises:
         ValueError: the name is unknown.
@@ -37,7 +50,7 @@ def backend_named(name: str, dtype: jax.typing.DTypeLike):
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}; {nearest(name, BACKENDS)}")
     if name == "auto":
-        name = automatic(dtype)
+        name = automatic(params)
     if name == "native":
         if jax.default_backend() != "cpu":
             raise RuntimeError(f"backend='native' is for CPUs, JAX computes on {jax.default_backend()}: take 'auto'")
@@ -46,7 +59,12 @@ def backend_named(name: str, dtype: jax.typing.DTypeLike):
     return _COMPILED[name]
 
 
-def automatic(dtype: jax.typing.DTypeLike = jnp.float32) -> str:
-    """What ``backend="auto"`` means here."""
-    native_here = jax.default_backend() == "cpu" and jnp.dtype(dtype).itemsize >= 4 and build.load()
-    return "native" if native_here else "fused"
+def automatic(params: Params) -> str:
+    """What ``backend="auto"`` is for these weights."""
+    size = jnp.dtype(params.R.dtype).itemsize
+    return "native" if size >= 4 and params.R.size * size <= LARGE and kernel_is_here() else "fused"
+
+
+def kernel_is_here() -> bool:
+    """Whether JAX computes on the CPU and the native kernel was built for it."""
+    return jax.default_backend() == "cpu" and build.load()

@@ -62,7 +62,7 @@ def unroll(
     """
     variant = resolve(variant)
     hidden, xs = _check_inputs(variant, params, xs)
-    run = backend_named(backend, params.W.dtype)
+    run = backend_named(backend, params)
     if not time_major:
         xs, resets = jnp.swapaxes(xs, 0, 1), resets if resets is None else jnp.swapaxes(jnp.asarray(resets), 0, 1)
     steps, batch = xs.shape[:2]

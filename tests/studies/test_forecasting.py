@@ -16,7 +16,7 @@ from lstm_jax.studies import forecasting
 from lstm_jax.studies.forecasting import Plan, ScoreRow, read_scores, run, write_scores
 from lstm_jax.studies.forecasts import sample_forward, score_samples, shorter
 from lstm_jax.studies.subjects import SUBJECTS
-from lstm_jax.train import Config, DataConfig, ModelConfig, TrainConfig, load_run
+from lstm_jax.train import Config, DataConfig, ModelConfig, TrainConfig, load_run, loop
 from lstm_jax.train.loop import Summary
 
 
@@ -111,7 +111,7 @@ def test_scores_come_back_as_they_were(tmp_path):
 def test_an_interrupt_in_training_ends_the_comparison_without_scores(finished, tmp_path, monkeypatch):
     plan, _, _ = finished
     monkeypatch.setattr(forecasting, "rows", rows)
-    monkeypatch.setattr(forecasting, "train", lambda *_, **__: Summary([0], "nll", [], [], {}, [], [], 1, 130))
+    monkeypatch.setattr(loop, "train", lambda *_, **__: Summary([0], "nll", [], [], {}, [], [], 1, 130))
     with pytest.raises(KeyboardInterrupt):
         run(plan, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import stat
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +16,8 @@ from hypothesis import strategies as st
 import lstm_jax as lj
 from lstm_jax.cli import dispatch
 from lstm_jax.train.machine import describe_machine
-from lstm_jax.unroll import automatic, build
-from lstm_jax.unroll.choice import BACKENDS
+from lstm_jax.unroll import build, kernel_is_here
+from lstm_jax.unroll.choice import BACKENDS, automatic
 
 needs_kernel = pytest.mark.skipif(not build.load(), reason=f"no native kernel: {build.HOW}")
 
@@ -133,16 +135,25 @@ def test_the_program_holds_two_calls_and_no_loop():
     def loss(params, xs, lengths):
         return (lj.unroll("V", params, xs, lengths, backend="native")[0] ** 2).sum()
 
-    text = jax.jit(jax.grad(loss)).lower(params, xs, jnp.array([20, 7])).compile().as_text()
-    assert " while(" not in text and " dot(" not in text
-    assert text.count('custom_call_target="lstm_forward') == text.count('custom_call_target="lstm_backward') == 1
-    assert "f32[20,2,3]" not in text.split("lstm_backward")[0].rsplit("\n", 1)[-1]  # nobody asked for d_xs
+    def program(*wanted):
+        text = jax.jit(jax.grad(loss, wanted)).lower(params, xs, jnp.array([20, 7])).compile().as_text()
+        assert " while(" not in text and " dot(" not in text
+        assert text.count('custom_call_target="lstm_forward') == text.count('custom_call_target="lstm_backward') == 1
+        (made,) = re.findall(r"= \((.*?)\) custom-call\(.*lstm_backward", text)
+        return made
+
+    assert "f32[20,2,3]" in program(0, 1) and "f32[20,2,3]" not in program(0)  # made where somebody asks for it
 
 
 @needs_kernel
-def test_auto_is_native_for_wide_weights_and_says_so():
-    assert automatic(jnp.float32) == automatic(jnp.float64) == "native" and automatic(jnp.bfloat16) == "fused"
-    assert describe_machine()["unroll"] == "native"
+def test_auto_is_native_for_small_wide_weights_and_manifests_say_that_it_can_be():
+    def of(hidden, dtype=jnp.float32):
+        draw = partial(lj.init_params, variant="V", input_size=3, hidden_size=hidden, dtype=dtype)
+        return automatic(jax.eval_shape(draw, jax.random.key(0)))
+
+    assert [of(8), of(256), of(512)] == ["native", "native", "fused"]
+    assert of(8, jnp.bfloat16) == "fused"
+    assert describe_machine()["native_kernel"] is True
 
 
 @pytest.fixture
@@ -157,7 +168,7 @@ def nowhere(monkeypatch, tmp_path):
 
 def test_without_a_kernel_auto_is_fused_and_native_says_what_to_do(nowhere):
     params, xs = lj.init_params(jax.random.key(0), "V", 3, 4), jnp.zeros((2, 1, 3))
-    assert automatic() == "fused" and "native" in BACKENDS
+    assert automatic(params) == "fused" and not kernel_is_here() and "native" in BACKENDS
     lj.unroll("V", params, xs)
     with pytest.raises(RuntimeError, match=r"not built on this machine.*lstm-jax native build"):
         lj.unroll("V", params, xs, backend="native")
@@ -168,7 +179,7 @@ def test_a_damaged_kernel_is_left_alone_with_a_warning(nowhere):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half a kernel")
     with pytest.warns(UserWarning, match=r"cannot be loaded, cells run as loops of XLA.*delete"):
-        assert automatic() == "fused"
+        assert not kernel_is_here()
 
 
 def test_where_it_cannot_be_compiled_the_optional_build_goes_on(nowhere, monkeypatch, capsys):

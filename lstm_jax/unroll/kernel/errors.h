@@ -23,7 +23,7 @@ constexpr int64_t kGathered = 128;  // rows that wait for one product with what 
 
 template <typename T>
 void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R, const Panels<T>& Q,
-                  const Share<T>& share, const Gradients<T>& sums, Scratch& scratch) {
+                  const Share& share, const Gradients<T>& sums, Scratch& scratch) {
   const Problem<T>& problem = way.problem;
   const Cell& cell = problem.cell;
   const int64_t m = share.rows.size(), I = cell.inputs, H = cell.hidden, G = cell.rows(), fed = problem.fed();

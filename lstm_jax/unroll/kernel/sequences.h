@@ -35,7 +35,6 @@ struct Problem {
 };
 
 // Rows of the batch, the longest first: the ones that are valid at a step stand in front.
-template <typename T>
 struct Share {
   std::vector<int64_t> rows, lengths;
 
@@ -47,12 +46,12 @@ struct Share {
 
 // Deal the rows that have any step at all to `parts` shares of nearly equal work, always in the same way.
 template <typename T>
-std::vector<Share<T>> deal(const Problem<T>& problem, int64_t parts) {
+std::vector<Share> deal(const Problem<T>& problem, int64_t parts) {
   std::vector<int64_t> order(problem.batch);
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](int64_t a, int64_t b) { return problem.length(a) > problem.length(b); });
-  std::vector<Share<T>> shares(parts);
+  std::vector<Share> shares(parts);
   for (int64_t n = 0; n < problem.batch && problem.length(order[n]) > 0; ++n) {
     shares[n % parts].rows.push_back(order[n]);
     shares[n % parts].lengths.push_back(problem.length(order[n]));
@@ -79,7 +78,7 @@ struct Kept {
 
 template <typename T>
 void run_forward(const Problem<T>& problem, const Panels<T>& W, const Panels<T>& R, const Panels<T>& Q,
-                 const Share<T>& share, const Kept<T>& kept, const State<T>& last, Scratch& scratch) {
+                 const Share& share, const Kept<T>& kept, const State<T>& last, Scratch& scratch) {
   const Cell& cell = problem.cell;
   const int64_t m = share.rows.size(), H = cell.hidden, G = cell.rows(), wide = padded<T>(G), fed = problem.fed();
   const int64_t longest = share.longest();

@@ -69,7 +69,7 @@ void squash(Squash kind, int64_t count, const T* from, T* to) {
       for (int64_t j = 0; j < count; ++j) to[j] = T(2) * tangent(from[j] * T(0.5));
       return;
     case kRelu:
-      for (int64_t j = 0; j < count; ++j) to[j] = from[j] > T(0) ? from[j] : (from[j] == from[j] ? T(0) : from[j]);
+      for (int64_t j = 0; j < count; ++j) to[j] = from[j] < T(0) ? T(0) : from[j];  // NaN stays
       return;
   }
 }
