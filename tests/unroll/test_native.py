@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lstm_jax as lj
@@ -23,13 +23,14 @@ needs_kernel = pytest.mark.skipif(not build.load(), reason=f"no native kernel: {
 
 
 def gradients(name, params, xs, lengths=None, backend="native"):
-    """Outputs, last state, and gradients for weights and inputs."""
+    """Outputs and last state, and the gradients of a scalar of them for weights and inputs."""
 
     def loss(params, xs):
         ys, state = lj.unroll(name, params, xs, lengths, backend=backend)
         return (jnp.cos(jnp.arange(ys.size)).reshape(ys.shape) * ys).sum() + state.c.sum(), (ys, state)
 
-    return jax.value_and_grad(loss, (0, 1), has_aux=True)(params, xs)
+    slopes, found = jax.grad(loss, (0, 1), has_aux=True)(params, xs)
+    return found, slopes
 
 
 def close(got, want, tolerance: float) -> None:
@@ -55,17 +56,27 @@ def test_float32_is_within_1e_5_of_float64(name):
 
 
 @needs_kernel
-@settings(max_examples=25, deadline=None)
+@pytest.mark.usefixtures("x64")
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_shape_and_lengths_agree_with_the_plain_scan(data):
-    """Shapes that meet every height and width of a tile."""
+    """Shapes that meet every height and width of a tile: in float64 to its rounding, where no cancelling sum can hide
+    or feign an error, and in float32 to 1e-5 of the largest number.
+    """
     draw = data.draw
     steps, batch, inputs, hidden = (draw(st.integers(1, top)) for top in (9, 14, 5, 35))
     lengths = draw(st.none() | st.lists(st.integers(0, steps), min_size=batch, max_size=batch))
     name = draw(st.sampled_from(["V", "FGR", "GRU"]))
-    params = lj.init_params(jax.random.key(steps), name, inputs, hidden, initializers="pytorch")
-    xs = jax.random.normal(jax.random.key(batch), (steps, batch, inputs))
-    close(gradients(name, params, xs, lengths), gradients(name, params, xs, lengths, backend="scan"), 2e-5)
+    params = lj.init_params(jax.random.key(steps), name, inputs, hidden, dtype=jnp.float64, initializers="pytorch")
+    xs = jax.random.normal(jax.random.key(batch), (steps, batch, inputs), jnp.float64)
+    want = gradients(name, params, xs, lengths, backend="scan")
+    close(gradients(name, params, xs, lengths), want, 1e-11)
+    narrow = jax.tree.map(lambda a: a.astype(jnp.float32), (params, xs))
+    flat, flat_want = (
+        jnp.concatenate([a.ravel() for a in jax.tree.leaves(tree)])
+        for tree in (gradients(name, *narrow, lengths), want)
+    )
+    close(flat, flat_want, 1e-5)
 
 
 @needs_kernel
@@ -120,10 +131,10 @@ def test_16_bit_weights_are_computed_in_float32_and_their_gradients_rounded_once
     whole = lj.init_params(jax.random.key(0), "V", 8, 16)
     half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), whole)
     xs = jax.random.normal(jax.random.key(1), (30, 4, 8))
-    (_, (ys, state)), (d_params, _) = gradients("V", half, xs)
+    (ys, state), (d_params, _) = gradients("V", half, xs)
     assert ys.dtype == state.c.dtype == jnp.float32 and d_params.R.dtype == jnp.bfloat16
     want = gradients("V", whole, xs)
-    close(ys, want[0][1][0], 2e-2)
+    close(ys, want[0][0], 2e-2)
     close(d_params.R.astype(jnp.float32), want[1][0].R, 2e-2)
 
 
