@@ -30,6 +30,7 @@ NAME = "documents"
 CELLS = ("V", "NFG", "NOG", "CIFG", "NP", "GRU")
 VIEWS = {
     "mails": {"words": "spam_words", "bytes": "spam_assassin"},
+    "reviews": {"words": "imdb_words", "bytes": "imdb_reviews"},
     "speeches": {"words": "speech_words", "bytes": "speeches"},
 }
 """What is read, and how: the data set of each."""
@@ -106,8 +107,9 @@ class Options:
 
     preset: Literal["smoke", "quick", "batching", "full"] = "quick"
     """smoke: too short to mean anything; quick: gates; batching: times only; full: for accelerators."""
-    data: Literal["mails", "speeches"] = "mails"
-    """mails: of SpamAssassin (`lstm-jax data offline spam_assassin`); speeches: of Shakespeare, crowned or not."""
+    data: Literal["mails", "reviews", "speeches"] = "mails"
+    """mails: of SpamAssassin (`lstm-jax data offline spam_assassin`); reviews: TFDS' imdb_reviews, where you have it;
+    speeches: of Shakespeare, crowned or not."""
     variant: tuple[str, ...] = ()
     """Cells, the first one being what the others are compared with; by default those of the preset."""
     out: Path = Path("results/documents")

@@ -18,8 +18,8 @@ GOOD, TAKEN, FAST = "How well documents are told apart", "Gates taken away", "Ba
 HEADER = ("data", "model", "reads", "parameters", "validation", "accuracy ↑", "F1 ↑", "AUC ↑", "updates", "minutes")
 LEGEND = (
     "Test part, in per cent. Validation: accuracy on the part that everything was chosen on, the threshold with the "
-    "best F1 included. F1 is that of spam, or of crowned speakers. Counted: all words of a document, smoothing by "
-    "validation; networks read its beginning."
+    "best F1 included. F1 is that of spam, praise, or crowned speakers. Counted: all words of a document, smoothing "
+    "by validation; networks read its beginning."
 )
 GATES = "Test part, accuracy at even odds; all cells with as many cells, updates and batches."
 FASTER = (

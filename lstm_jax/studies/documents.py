@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.datasets import rows, spam_assassin, speeches
-from lstm_jax.datasets.documents import Documents, words
+from lstm_jax.datasets import rows, speeches
+from lstm_jax.datasets.documents import Documents, stored_documents, words
 from lstm_jax.datasets.registry import stored
 from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.tasks.batch import Batch
@@ -24,7 +24,8 @@ from lstm_jax.train.network import Network, apply_network
 from lstm_jax.train.records import MANIFEST, SUMMARY, write_atomically
 
 READ: dict[str, Callable[[Mapping[str, list]], Documents]] = {
-    "spam_assassin": spam_assassin.documents,
+    "spam_assassin": stored_documents,
+    "imdb_reviews": stored_documents,
     "tiny_shakespeare": speeches.documents,
 }
 """From the rows that lie on disk to documents, by the name of the set that they were prepared for."""

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_jax.datasets import DATASETS, DataNotFoundError, RawDataError, fetch_packages, load
+from lstm_jax.datasets.builder import write
 from lstm_jax.datasets.documents import SPLITS, Documents, as_words, distinct, letters, split_of, view, words
-from lstm_jax.datasets.record import RawFile
+from lstm_jax.datasets.record import Feature, RawFile
 from lstm_jax.datasets.spam_assassin import body, parse
 from lstm_jax.datasets.speeches import documents as speeches
 
@@ -146,6 +147,29 @@ def test_a_speech_is_told_from_its_speaker():
     rows = [speeches({"text": [np.frombuffer(text, np.uint8)], "part": [part]}) for part in SPLITS]
     found = {speech: label for part in rows for speech, label in zip(part.texts, part.labels.tolist(), strict=True)}
     assert found == {b"Blow, winds.": 1, b"O nuncle.": 0}
+
+
+def test_reviews_are_read_from_where_tfds_keeps_them(tmp_path):
+    made = {"train": [(f"good film {'abcdefgh'[n % 8]}{'ijklmnop'[n // 8]}", n % 2) for n in range(64)],
+            "test": [("good film ai", 1), ("a bad one", 0), ("a bad one!", 0)]}  # fmt: skip
+    record = dataclasses.replace(
+        DATASETS["imdb_reviews"], features={"text": Feature((), str), "label": Feature((), np.int64)},
+        splits=("train", "test"),
+    )  # fmt: skip
+    rows = {split: [{"text": text, "label": label} for text, label in pairs] for split, pairs in made.items()}
+    folder, _ = write(record, rows, tmp_path / "scratch")
+    home = tmp_path / "tfds" / "imdb_reviews" / "plain_text" / "1.0.0"
+    home.parent.mkdir(parents=True)
+    folder.rename(home)
+    parts = {split: load("imdb_reviews", split, tmp_path / "tfds", tmp_path / "data") for split in SPLITS}
+    texts = {split: [bytes(row[:n].tolist()) for row, n in zip(part.inputs, part.lengths, strict=True)]
+             for split, part in parts.items()}  # fmt: skip
+    assert texts["test"] == [b"good film ai", b"a bad one"] and len(texts["train"] + texts["validation"]) == 63
+    assert b"good film ai" not in texts["train"] + texts["validation"]
+    assert load("imdb_words", "test", tmp_path / "tfds", tmp_path / "data").lengths.tolist() == [3, 3]
+    (home / "dataset_info.json").write_text("{}")
+    with pytest.raises(RawDataError, match="prepare it by TFDS with --file_format=array_record"):
+        load("imdb_reviews", "test", tmp_path / "tfds", tmp_path / "other")
 
 
 def npm(folder: Path, monkeypatch, script: str) -> None:
