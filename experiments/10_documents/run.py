@@ -65,7 +65,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(8, 4, {"words": 20}, {"words": 6}, 1, ("V", "GRU"), cuts=2),
-    "quick": Scale(64, 32, {"words": 256, "bytes": 512}, {"words": 1000, "bytes": 1500}, 2),
+    "quick": Scale(64, 32, {"words": 512, "bytes": 512}, {"words": 600, "bytes": 1000}, 2),
     "full": Scale(256, 128, {"words": 1024, "bytes": 4096}, {"words": 6000, "bytes": 12_000}, 10, batch=64, cuts=6),
 }
 
@@ -150,7 +150,7 @@ def time_batches(options: Options, out: Path) -> None:
     from lstm_jax.train.machine import use_whole_machine
 
     use_whole_machine()
-    write_pace(out / PACE, measure_pace(ways(options.data), chunk=50, rounds=5))
+    write_pace(out / PACE, measure_pace(ways(options.data), chunk=100, rounds=5))
 
 
 def main(arguments: list[str]) -> int:
