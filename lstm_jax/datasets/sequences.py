@@ -19,7 +19,7 @@ class Sequences(NamedTuple):
         inputs: ``(N, T, I)`` float32, zero past each length; symbols of a text ``(N, T)`` int32.
         targets: ``(N, T)`` int32 class indices, or ``(N, T, O)`` float32, read only where ``loss_mask`` is true; or
             ``(N, L)`` int32 labels without times, for CTC.
-        lengths: ``(N,)`` int32, valid steps of each sequence.
+        lengths: ``(N,)`` int32, valid steps of each sequence; ``(N, P)`` in packed rows (``packing.py``).
         loss_mask: ``(N, T)`` bool, the steps that count in loss and metrics.
     """
 

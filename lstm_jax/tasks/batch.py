@@ -14,8 +14,9 @@ class Batch(NamedTuple):
         inputs: ``(T, B, I)`` float32; symbols of a text ``(T, B)`` int32.
         targets: ``(T, B)`` int32 class indices, or ``(T, B, O)`` float32, read only where ``loss_mask`` is true; or
             ``(L, B)`` int32 labels without times (CTC).
-        lengths: ``(B,)`` int32, valid steps of each sequence; None where the rows are windows of streams, whose state
-            is carried into the next batch.
+        lengths: ``(B,)`` int32, valid steps of each sequence; ``(B, P)`` where rows are packed, those of the P
+            sequences that follow each other in each; None where the rows are windows of streams, whose state is
+            carried into the next batch.
         loss_mask: ``(T, B)`` bool, the steps that count in loss and metrics.
     """
 

@@ -28,6 +28,7 @@ CHOICES = MappingProxyType(
         "optimizer": ("adam", "sgd", "damped_sgd", "rmsprop", "adagrad"),
         "average": ("steps", "sequences"),
         "schedule": ("constant", "cosine", "linear", "exponential"),
+        "batching": ("random", "bucketed", "packed"),
         "nan_policy": ("stop", "skip", "raise"),
         "parallel": ("none", "shard_map", "pmap"),
         "placement": ("auto", "vmap", "map"),

@@ -161,6 +161,8 @@ class DataConfig:
     """Sequences evaluated at once; of a text, streams, each of which begins with a blank state."""
     cuts: int = 1
     """Lengths that batches are cut to: each runs at the shortest that holds it; 1 runs all at the longest."""
+    batching: str = "random"
+    """Sequences of a batch: random, bucketed (those of one cut), packed (rows of several, batch_size counts rows)."""
 
     def __post_init__(self) -> None:
         """Sort the options, so that equal settings are equal records."""
@@ -172,6 +174,12 @@ class DataConfig:
             raise ValueError(f"DataConfig: each option is given once, got {names}")
         at_least(self, 1, "batch_size", "eval_size", "eval_batch_size", "cuts")
         at_least(self, 0, "input_noise")
+        known(self, "batching")
+        if (self.batching == "bucketed" and self.cuts < 2) or (self.batching == "packed" and self.cuts > 1):
+            raise ValueError(
+                f"DataConfig: bucketed batches have 2 or more cuts, packed ones 1, got batching={self.batching!r} and "
+                f"cuts={self.cuts}"
+            )
 
 
 @dataclass(frozen=True)
@@ -233,6 +241,11 @@ class Config:
         for name, kind in type_hints(Config).items():
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"Config: {name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        if self.data.batching == "packed" and self.optimizer.average == "sequences":
+            raise ValueError(
+                "Config: rows that are packed hold no fixed number of sequences to average over, got "
+                "average='sequences'; take average='steps'"
+            )
 
 
 def to_json(config: Config) -> str:

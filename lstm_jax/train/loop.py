@@ -89,6 +89,7 @@ def train(
         if resume and (path / SUMMARY).is_file():
             return Summary(**json.loads((path / SUMMARY).read_text()))
         problem = load_problem(config.data)
+        wasted = problem.wasted_share(seeds[0])
         program = build_program(config, problem.loss)
         problem = program.place(problem)
 
@@ -105,6 +106,8 @@ def train(
             MetricsFile(path / records.METRICS, columns(problem.loss), step) as file,
         ):
             # -- chunk by chunk
+            if wasted:
+                reporter.note(f"{wasted:.1%} of the steps computed in an epoch are padding")
             while step < last and not interrupt and np.asarray(trials.state.active).any():
                 running = np.asarray(trials.state.active)
                 stop = next_stop(config.train, step)

@@ -15,6 +15,7 @@ from lstm_jax.names import UsageError
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import DropoutConfig, ModelConfig
 from lstm_jax.train.dropout import drop_features, drop_rows, drop_weights
+from lstm_jax.unroll.lengths import packed_starts
 from lstm_jax.unroll.stack import Stack, States, init_stack, unroll_stack
 
 SHORTEST_CHRONO = 3
@@ -103,6 +104,8 @@ def run_network(
     stack = drop_weights(rates, key, narrow.stack)
     table = None if narrow.embedding is None else drop_rows(rates, key, narrow.embedding)
     ys, states = _features(batch.inputs, table, stack[0][0].W), []
+    packed = batch.lengths is not None and batch.lengths.ndim == 2
+    lengths, resets = packed_starts(batch.lengths, ys.shape[0]) if packed else (batch.lengths, None)
     for n, layer in enumerate(stack):
         ys = drop_features(rates.between if n else rates.inputs, key, n, ys)
         first = None if carry is None else (carry[n],)
@@ -110,8 +113,9 @@ def run_network(
             config.variant,
             (layer,),
             ys,
-            batch.lengths,
+            lengths,
             first,
+            resets,
             backend=config.backend,
             remat_chunk=config.remat_chunk,
         )

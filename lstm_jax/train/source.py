@@ -5,7 +5,6 @@ A batch is a function of (seed, step) and nothing else, so a resumed run needs n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ import numpy as np
 from lstm_jax.names import nearest
 from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
+from lstm_jax.train.batching import BucketSource, DatasetSource, wasted_share
 from lstm_jax.train.config import DataConfig, UsageError
 from lstm_jax.train.cuts import best_cuts, longest_in_batches
 from lstm_jax.train.objective import METRICS
@@ -63,35 +63,6 @@ class TaskSource:
         return self.task.sample(item, self.batch_size)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["sequences"], meta_fields=["take", "batch_size"])
-@dataclass(frozen=True)
-class DatasetSource:
-    """Batches gathered from a split that lies on the device; a plan is row numbers from one permutation an epoch.
-
-    Permutations follow each other without a gap: step s reads positions s B to (s + 1) B - 1 of that endless row, so
-    every example is seen once an epoch whatever the batch size. Positions must stay below 2**31.
-    """
-
-    sequences: Any
-    take: Callable[[Any, jax.Array], Batch]
-    batch_size: int
-
-    def plan(self, key: jax.Array, first_step: jax.Array, steps: int) -> jax.Array:
-        """Row numbers ``(steps, batch_size)``."""
-        examples = self.sequences.inputs.shape[0]
-        first_position = jnp.asarray(first_step, jnp.int32) * self.batch_size
-        first_epoch = first_position // examples
-        wanted = steps * self.batch_size
-        epochs = first_epoch + jnp.arange(wanted // examples + 2)
-        orders = jax.vmap(lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), examples))(epochs)
-        offset = first_position - first_epoch * examples
-        return jax.lax.dynamic_slice(orders.reshape(-1), (offset,), (wanted,)).reshape(steps, self.batch_size)
-
-    def batch(self, item: jax.Array) -> Batch:
-        """The rows of ``item``, time-major."""
-        return self.take(self.sequences, item)
-
-
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["train", "validation", "test"],
@@ -123,6 +94,11 @@ class Problem:
     cuts: tuple[int, ...] = ()
     streams: bool = False
 
+    def wasted_share(self, seed: int) -> float | None:
+        """Share of the steps computed in an epoch of that seed that are padding; None where nothing lies in rows."""
+        rows = isinstance(self.train, DatasetSource | BucketSource)
+        return wasted_share(self.train, self.cuts, stream(seed, DATA)) if rows else None
+
 
 def load_problem(config: DataConfig) -> Problem:
     """The problem that ``config`` names: a task in ``TASKS``, or a data set in ``DATASETS``.
@@ -151,6 +127,8 @@ def outline(config: DataConfig) -> Problem:
 
 
 def _task_problem(config: DataConfig) -> Problem:
+    if config.batching != "random":
+        raise UsageError(f"task {config.name!r} draws all anew, got batching={config.batching!r}; leave it out")
     task = _task(config)
     drawn = (_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size) for purpose in (VALIDATION, TEST))
     validation, test = (_by_example(batch) for batch in drawn)
@@ -184,9 +162,33 @@ def _dataset_problem(config: DataConfig) -> Problem:
             raise ValueError(f"data set {config.name!r}: its {split} split is empty; prepare it again")
     if DATASETS[config.name].symbols is not None:
         return _text_problem(config, DATASETS[config.name], take, *splits.values())
-    train = DatasetSource(jax.tree.map(jnp.asarray, splits["train"]), take, config.batch_size)
+    if config.input_noise > 0 and np.issubdtype(splits["train"].inputs.dtype, np.integer):
+        raise UsageError(f"{config.name}: symbols take no noise, got input_noise={config.input_noise}; leave it out")
+    train = _rows(config, splits["train"], take)
     held_out = evaluation_sets(config, splits["validation"], splits["test"])
     return _problem(config, DATASETS[config.name], train, held_out, splits["train"])
+
+
+def _rows(config: DataConfig, examples: Any, take: Any) -> DatasetSource | BucketSource:
+    """The batches of a split, as ``config.batching`` puts them together."""
+    from lstm_jax.datasets.packing import pack
+
+    if config.batching == "packed":
+        examples = pack(examples)
+    if config.batching != "bucketed":
+        return DatasetSource(jax.tree.map(jnp.asarray, examples), take, config.batch_size)
+    count = len(examples.lengths)
+    if count < config.batch_size:
+        raise UsageError(f"{config.name}: {count} sequences fill no batch of {config.batch_size}; take a smaller one")
+    bucket = np.searchsorted(_cuts(config, examples), examples.lengths).astype(np.int32)
+    return BucketSource(jax.tree.map(jnp.asarray, examples), jnp.asarray(bucket), take, config.batch_size)
+
+
+def _cuts(config: DataConfig, examples: Any) -> tuple[int, ...]:
+    """The lengths that batches of ``examples`` run at, so that the fewest steps are wasted."""
+    lengths = np.asarray(examples.lengths)
+    held = lengths if config.batching == "bucketed" else longest_in_batches(lengths, config.batch_size)
+    return best_cuts(held, config.cuts, examples.inputs.shape[1])
 
 
 def _problem(config: DataConfig, about: Any, train: Source, held_out: list[Batch], examples: Any) -> Problem:
@@ -197,16 +199,16 @@ def _problem(config: DataConfig, about: Any, train: Source, held_out: list[Batch
         raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")
     validation, test = held_out
     length = examples.inputs.shape[1]
-    cuts = best_cuts(longest_in_batches(np.asarray(examples.lengths), config.batch_size), config.cuts, length)
+    cuts = _cuts(config, examples)
     return Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **_facts(about))
 
 
 def _text_problem(config: DataConfig, about: Any, take: Any, train: Any, *held_out: Any) -> Problem:
     """Streams through windows; what would need sequences of their own is refused."""
-    if config.input_noise > 0 or config.cuts > 1:
+    if config.input_noise > 0 or config.cuts > 1 or config.batching != "random":
         raise UsageError(
             f"{config.name}: symbols take no noise and windows have one length, got input_noise={config.input_noise}, "
-            f"cuts={config.cuts}; leave both out"
+            f"cuts={config.cuts}, batching={config.batching!r}; leave them out"
         )
     whole = train.lengths == train.inputs.shape[1]
     if whole.sum() < config.batch_size:

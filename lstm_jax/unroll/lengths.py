@@ -42,6 +42,16 @@ def valid_steps(lengths: jax.Array, steps: int) -> jax.Array:
     return jnp.arange(steps, dtype=jnp.int32)[:, None] < lengths[None, :]
 
 
+def packed_starts(lengths: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
+    """Valid steps of each row ``(B,)``, and the first step of each sequence in it ``(T, B)`` bool, for ``resets``.
+
+    ``lengths (B, P)``: of the sequences that follow each other in each row; 0 where a row holds fewer than P.
+    """
+    first = jnp.cumsum(lengths, axis=1) - lengths
+    at = jnp.arange(steps, dtype=first.dtype)[:, None, None] == first[None]
+    return lengths.sum(1), (at & (lengths > 0)[None]).any(-1)
+
+
 def starts(resets: jax.Array, valid: jax.Array | None, reverse: bool) -> jax.Array:
     """``(T, B)`` bool: steps before which the state is blank.
 

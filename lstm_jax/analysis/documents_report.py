@@ -1,0 +1,94 @@
+"""The tables of the experiment on documents, from its results alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstm_jax.analysis.report import markdown, overview
+from lstm_jax.studies.collect import Row, find_results, read_rows
+from lstm_jax.studies.compare import compare
+from lstm_jax.studies.documents import Score, read_scores
+from lstm_jax.studies.pace import Pace, read_pace
+from lstm_jax.train.machine import code_label
+
+SCORES, PACE, MANIFEST = "scores.csv", "batching.csv", "manifest.json"
+GOOD, TAKEN, FAST = "How well documents are told apart", "Gates taken away", "Batches of many lengths"
+HEADER = ("data", "model", "reads", "parameters", "validation", "accuracy ↑", "F1 ↑", "AUC ↑", "updates", "minutes")
+LEGEND = (
+    "Test part, in per cent. Validation: accuracy on the part that everything was chosen on, the threshold with the "
+    "best F1 included. F1 is that of spam, praise, or crowned speakers. Counted: all words of a document, smoothing "
+    "by validation; networks read its beginning."
+)
+GATES = "Test part, accuracy at even odds; all cells with as many cells, updates and batches."
+FASTER = (
+    "Wasted: padding among the computed steps of an epoch. Packed: an update has as many rows as the others have "
+    "documents. Median of {rounds} times {chunk} updates, all ways in turn; first: compilation and {chunk} updates "
+    "({device}, commit {commit})."
+)
+DASH = "–"
+
+
+def readme_section(*folders: Path) -> str:
+    """Scores beside counts, which gates matter, and how fast batches are: those parts that the folders hold.
+
+    Raises:
+        FileNotFoundError: none of them.
+    """
+    parts: dict[str, list[str]] = {title: [] for title in (GOOD, TAKEN, FAST)}
+    for folder in folders:
+        if (folder / SCORES).is_file():
+            by = json.loads((folder / MANIFEST).read_text())
+            table = markdown(HEADER, _lines(read_scores(folder / SCORES)), left=3)
+            parts[GOOD].append(f"{table}\n\n{LEGEND} ({by['processor']}, commit {code_label(by)})")
+        if (folder / "gates").is_dir():
+            parts[TAKEN].append(_gates(read_rows(find_results(folder / "gates"))))
+        if (folder / PACE).is_file():
+            parts[FAST].append(_pace(read_pace(folder / PACE)))
+    found = [f"### {title}\n\n{text}" for title, texts in parts.items() for text in texts]
+    if not found:
+        named = ", ".join(map(str, folders))
+        raise FileNotFoundError(f"{named} holds no results: no gates/, no {SCORES}, no {PACE}; run it first")
+    return "\n\n".join(found)
+
+
+def _lines(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    """A row a model, the best order first."""
+    return [
+        (
+            row.data,
+            row.model,
+            row.unit,
+            f"{row.parameters:,}" if row.parameters else DASH,
+            *(f"{100 * value:.2f}" for value in (row.validation, row.accuracy, row.f1, row.auc)),
+            f"{row.updates:,}" if row.updates else DASH,
+            f"{row.minutes:.0f}" if row.minutes else DASH,
+        )
+        for row in sorted(scores, key=lambda row: -row.auc)
+    ]
+
+
+def _gates(rows: Sequence[Row]) -> str:
+    reference = "V" if any(row.variant == "V" for row in rows) else rows[0].variant
+    machines = sorted({f"{row.device}, commit {row.commit}" for row in rows})
+    seconds = sum(row.seconds for row in rows)
+    legend = f"{len(rows)} networks, {seconds / 60:.0f} minutes of one core ({'; '.join(machines)})."
+    return f"{GATES}\n\n{overview(compare(rows, reference))}\n\n{legend}"
+
+
+def _pace(paces: Sequence[Pace]) -> str:
+    header = ("batches", "lengths compiled", "wasted", "documents an update", "updates/s", "documents/s", "first, s")
+    lines = [
+        (
+            one.way,
+            str(one.lengths),
+            f"{100 * one.wasted:.1f} %",
+            f"{one.sequences:.1f}",
+            f"{one.updates:.2f}",
+            f"{one.updates * one.sequences:.0f}",
+            f"{one.first_seconds:.1f}",
+        )
+        for one in paces
+    ]
+    return f"{markdown(header, lines)}\n\n{FASTER.format(**paces[0]._asdict())}"
