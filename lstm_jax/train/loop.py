@@ -16,7 +16,7 @@ from lstm_jax.train.checkpoint import load_checkpoint, save_checkpoint
 from lstm_jax.train.config import Config, TrainConfig, to_json
 from lstm_jax.train.interrupt import Interrupt
 from lstm_jax.train.network import count_parameters
-from lstm_jax.train.objective import METRICS, divide, loss_name
+from lstm_jax.train.objective import divide, loss_name, metric_names
 from lstm_jax.train.parallel import build_program
 from lstm_jax.train.population import refuse_divergence, stack_hypers
 from lstm_jax.train.program import Program, begin, restore, to_host
@@ -170,7 +170,7 @@ def save(path: Path, step: int, trials: Trials, config: Config) -> int:
 
 def columns(loss: str) -> list[str]:
     """Columns of metrics.csv after step and seed."""
-    names = tuple(METRICS[loss])
+    names = metric_names(loss)
     return [f"train_{name}" for name in (*names, "grad_norm")] + [f"validation_{name}" for name in names]
 
 

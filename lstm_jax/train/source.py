@@ -19,7 +19,7 @@ from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import DataConfig, UsageError
 from lstm_jax.train.cuts import best_cuts, longest_in_batches
-from lstm_jax.train.objective import METRICS
+from lstm_jax.train.objective import metric_names
 from lstm_jax.train.streams import StreamSource, in_streams
 
 PARAMETERS, DATA, NOISE, VALIDATION, TEST, DROPOUT = range(6)
@@ -191,7 +191,7 @@ def _dataset_problem(config: DataConfig) -> Problem:
 
 def _problem(config: DataConfig, about: Any, train: Source, held_out: list[Batch], examples: Any) -> Problem:
     """``examples``: batch-major sequences as long as those of training."""
-    known = METRICS[about.loss]
+    known = metric_names(about.loss)
     if about.metric not in known:
         hint = nearest(about.metric, known)
         raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")

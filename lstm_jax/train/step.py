@@ -118,7 +118,7 @@ def make_train_step(config: Config, loss: str, gradient: Gradient | None = None)
     Args:
         config: the run; the values in ``state.hyper`` win over those of ``config``, but noise is drawn only where
             ``config.data.input_noise`` is above 0.
-        loss: a name in ``objective.METRICS``.
+        loss: a name in ``objective.LOSSES``.
         gradient: another way to compute ``gradient_sums`` (spread over devices, say).
     """
     gradient = gradient_sums(config, loss) if gradient is None else gradient
