@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from lstm_jax.tasks.batch import Batch
+from lstm_jax.tasks.batch import Batch, Inputs
 from lstm_jax.train.config import ModelConfig
 from lstm_jax.train.network import Network, apply_network
 
@@ -154,9 +154,8 @@ def logits_of(config: ModelConfig, params: Network, frames: np.ndarray) -> np.nd
     """Outputs ``(T, 1 + labels)`` of a network for one sequence ``(T, I)``."""
     steps = len(frames)
     inputs = np.pad(frames, ((0, -steps % FRAMES), (0, 0)))[:, None]
-    nothing, mask = jnp.zeros((0, 1), jnp.int32), jnp.ones(inputs.shape[:2], bool)
-    batch = Batch(jnp.asarray(inputs), nothing, jnp.asarray([steps], jnp.int32), mask)
-    return np.asarray(_outputs(config, params, batch))[:steps, 0]
+    read = Inputs(jnp.asarray(inputs), jnp.asarray([steps], jnp.int32))
+    return np.asarray(_outputs(config, params, read))[:steps, 0]
 
 
 _outputs = jax.jit(apply_network, static_argnums=0)

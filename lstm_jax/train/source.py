@@ -6,7 +6,7 @@ A batch is a function of (seed, step) and nothing else, so a resumed run needs n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Protocol
 
@@ -92,28 +92,17 @@ class DatasetSource:
         return self.take(self.sequences, item)
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["train", "validation", "test"],
-    meta_fields=[*FACTS, "length", "cuts", "streams"],
-)
-@dataclass(frozen=True)
-class Problem:
-    """What is learned: a training source, and the fixed validation and test sets.
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What a problem is about, without its data.
 
     Attributes:
-        train: batches of training.
-        validation, test: ``Batch`` with a leading axis of batches; rows that fill the last one have length 0 and an
-            empty ``loss_mask``.
         name, input_size, output_size, loss, metric, higher_is_better: as tasks have them.
         length: T of the training batches; ``cuts``: the lengths that batches run at, for ``at_length``.
         streams: batches are windows of texts, and states are carried from one to the next.
     """
 
-    train: Any
-    validation: Batch
-    test: Batch
-    name: str = field(default="")
+    name: str = ""
     input_size: int = 0
     output_size: int = 0
     length: int = 0
@@ -122,6 +111,26 @@ class Problem:
     higher_is_better: bool = False
     cuts: tuple[int, ...] = ()
     streams: bool = False
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["train", "validation", "test"],
+    meta_fields=[*FACTS, "length", "cuts", "streams"],
+)
+@dataclass(frozen=True)
+class Problem(Outline):
+    """What is learned: a training source, and the fixed validation and test sets.
+
+    Attributes:
+        train: batches of training.
+        validation, test: ``Batch`` with a leading axis of batches; rows that fill the last one have length 0 and an
+            empty ``loss_mask``.
+    """
+
+    train: Any
+    validation: Batch
+    test: Batch
 
 
 def load_problem(config: DataConfig) -> Problem:
@@ -139,15 +148,14 @@ def load_problem(config: DataConfig) -> Problem:
     raise UsageError(f"no task or data set is called {config.name!r}; {nearest(config.name, [*TASKS, *DATASETS])}")
 
 
-def outline(config: DataConfig) -> Problem:
-    """The problem without its data: sizes, loss and metric."""
+def outline(config: DataConfig) -> Outline:
+    """What ``load_problem`` says of ``config`` without any data; lengths and cuts, which data decide, are left out."""
     from lstm_jax.datasets import DATASETS
 
-    nothing: Any = None
     if config.name in TASKS:
-        return Problem(nothing, nothing, nothing, **_facts(_task(config)))
+        return Outline(**_facts(_task(config)))
     about = DATASETS[config.name]
-    return Problem(nothing, nothing, nothing, streams=about.symbols is not None, **_facts(about))
+    return Outline(streams=about.symbols is not None, **_facts(about))
 
 
 def _task_problem(config: DataConfig) -> Problem:
