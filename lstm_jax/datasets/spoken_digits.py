@@ -149,6 +149,7 @@ SPOKEN_DIGITS = Dataset(
     },
     parse=parse,
     view=view,
+    by_row=True,
     view_options={"longest": None},
     input_size=FEATURES,
     output_size=DIGITS,

@@ -57,6 +57,7 @@ SPOKEN_MFCC = Dataset(
     features={"mfcc": Feature((None, CEPSTRA), np.float32), "label": Feature((), np.int32)},
     parse=parse,
     view=view,
+    by_row=True,
     input_size=3 * CEPSTRA,
     output_size=10,
     loss="softmax",

@@ -145,6 +145,7 @@ SPOKEN_STRINGS = replace(
     name="spoken_strings",
     summary="strings of 1 to 7 of the clips of spoken_digits, digit by digit (CTC)",
     view=view_strings,
+    by_row=False,
     output_size=1 + DIGITS,
     metric="error",
     chance=unknown,

@@ -19,7 +19,10 @@ from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import DataConfig, UsageError
 from lstm_jax.train.cuts import best_cuts, longest_in_batches
+from lstm_jax.train.disk import DiskSource
 from lstm_jax.train.objective import metric_names
+from lstm_jax.train.order import rows_in_order
+from lstm_jax.train.records import warn
 from lstm_jax.train.streams import StreamSource, in_streams
 
 PARAMETERS, DATA, NOISE, VALIDATION, TEST, DROPOUT = range(6)
@@ -66,11 +69,7 @@ class TaskSource:
 @partial(jax.tree_util.register_dataclass, data_fields=["sequences"], meta_fields=["take", "batch_size"])
 @dataclass(frozen=True)
 class DatasetSource:
-    """Batches gathered from a split that lies on the device; a plan is row numbers from one permutation an epoch.
-
-    Permutations follow each other without a gap: step s reads positions s B to (s + 1) B - 1 of that endless row, so
-    every example is seen once an epoch whatever the batch size. Positions must stay below 2**31.
-    """
+    """Batches gathered from a split that lies on the device; a plan is row numbers (``order.py``)."""
 
     sequences: Any
     take: Callable[[Any, jax.Array], Batch]
@@ -78,14 +77,7 @@ class DatasetSource:
 
     def plan(self, key: jax.Array, first_step: jax.Array, steps: int) -> jax.Array:
         """Row numbers ``(steps, batch_size)``."""
-        examples = self.sequences.inputs.shape[0]
-        first_position = jnp.asarray(first_step, jnp.int32) * self.batch_size
-        first_epoch = first_position // examples
-        wanted = steps * self.batch_size
-        epochs = first_epoch + jnp.arange(wanted // examples + 2)
-        orders = jax.vmap(lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), examples))(epochs)
-        offset = first_position - first_epoch * examples
-        return jax.lax.dynamic_slice(orders.reshape(-1), (offset,), (wanted,)).reshape(steps, self.batch_size)
+        return rows_in_order(key, first_step, steps, self.sequences.inputs.shape[0], self.batch_size)
 
     def batch(self, item: jax.Array) -> Batch:
         """The rows of ``item``, time-major."""
@@ -133,18 +125,23 @@ class Problem(Outline):
     test: Batch
 
 
-def load_problem(config: DataConfig) -> Problem:
+def load_problem(config: DataConfig, from_disk: bool = False) -> Problem:
     """The problem that ``config`` names: a task in ``TASKS``, or a data set in ``DATASETS``.
 
+    ``from_disk`` leaves the training part of a data set on disk, see ``disk.py``; the others are in memory always.
+
     Raises:
-        UsageError: an unknown name, an unknown or impossible option; ValueError: an empty split.
+        UsageError: an unknown name, an unknown or impossible option, what cannot be read from disk row by row;
+            ValueError: an empty split.
     """
     if config.name in TASKS:
+        if from_disk:
+            raise UsageError(f"task {config.name!r} is drawn anew for every batch and lies on no disk; leave it out")
         return _task_problem(config)
     from lstm_jax.datasets import DATASETS
 
     if config.name in DATASETS:
-        return _dataset_problem(config)
+        return _disk_problem(config) if from_disk else _dataset_problem(config)
     raise UsageError(f"no task or data set is called {config.name!r}; {nearest(config.name, [*TASKS, *DATASETS])}")
 
 
@@ -163,7 +160,8 @@ def _task_problem(config: DataConfig) -> Problem:
     drawn = (_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size) for purpose in (VALIDATION, TEST))
     validation, test = (_by_example(batch) for batch in drawn)
     source = TaskSource(task, config.batch_size)
-    return _problem(config, task, source, evaluation_sets(config, validation, test), validation)
+    held_out = evaluation_sets(config, validation, test)
+    return _problem(config, task, source, held_out, np.asarray(validation.lengths), validation.inputs.shape[1])
 
 
 def _task(config: DataConfig) -> Any:
@@ -181,11 +179,7 @@ def _task(config: DataConfig) -> Any:
 def _dataset_problem(config: DataConfig) -> Problem:
     from lstm_jax.datasets import DATASETS, load, take
 
-    options: dict[str, Any] = dict(config.options)
-    try:
-        DATASETS[config.name].options(**options)
-    except TypeError as error:
-        raise UsageError(str(error)) from error
+    options = _options(config)
     splits = {split: load(config.name, split, **options) for split in ("train", "validation", "test")}
     for split, sequences in splits.items():
         if len(sequences.lengths) == 0:
@@ -194,18 +188,41 @@ def _dataset_problem(config: DataConfig) -> Problem:
         return _text_problem(config, DATASETS[config.name], take, *splits.values())
     train = DatasetSource(jax.tree.map(jnp.asarray, splits["train"]), take, config.batch_size)
     held_out = evaluation_sets(config, splits["validation"], splits["test"])
-    return _problem(config, DATASETS[config.name], train, held_out, splits["train"])
+    examples = splits["train"]
+    return _problem(config, DATASETS[config.name], train, held_out, examples.lengths, examples.inputs.shape[1])
 
 
-def _problem(config: DataConfig, about: Any, train: Source, held_out: list[Batch], examples: Any) -> Problem:
-    """``examples``: batch-major sequences as long as those of training."""
+def _disk_problem(config: DataConfig) -> Problem:
+    from lstm_jax.datasets import DATASETS, load, open_reader
+
+    about, options = DATASETS[config.name], _options(config)
+    reader = open_reader(config.name, "train", tell=warn, **options)
+    held_out = evaluation_sets(config, *(load(config.name, split, **options) for split in ("validation", "test")))
+    source = DiskSource(reader, config.batch_size)
+    return _problem(config, about, source, held_out, reader.survey.lengths, reader.survey.inputs)
+
+
+def _options(config: DataConfig) -> dict[str, Any]:
+    """Those of the view, known ones."""
+    from lstm_jax.datasets import DATASETS
+
+    try:
+        DATASETS[config.name].options(**dict(config.options))
+    except TypeError as error:
+        raise UsageError(str(error)) from error
+    return dict(config.options)
+
+
+def _problem(
+    config: DataConfig, about: Any, train: Source, held_out: list[Batch], lengths: np.ndarray, length: int
+) -> Problem:
+    """``lengths``: of the sequences of training, or of some like them; ``length``: the steps they are padded to."""
     known = metric_names(about.loss)
     if about.metric not in known:
         hint = nearest(about.metric, known)
         raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")
     validation, test = held_out
-    length = examples.inputs.shape[1]
-    cuts = best_cuts(longest_in_batches(np.asarray(examples.lengths), config.batch_size), config.cuts, length)
+    cuts = best_cuts(longest_in_batches(lengths, config.batch_size), config.cuts, length)
     return Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **_facts(about))
 
 
