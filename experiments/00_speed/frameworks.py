@@ -115,8 +115,9 @@ class Ours:
         )
         sequences = jax.tree.map(jnp.asarray, next_step(list(rolls(spec))))
         held_out = jax.tree.map(lambda array: array[None], take(sequences, jnp.array([0])))
-        source, sizes = DatasetSource(sequences, take, batch_size=1), (spec.inputs, spec.inputs, spec.steps)
-        problem = Problem(source, held_out, held_out, "rolls", *sizes, loss="bernoulli", metric="nll")
+        source = DatasetSource(sequences, take, batch_size=1)
+        sizes = {"input_size": spec.inputs, "output_size": spec.inputs, "length": spec.steps}
+        problem = Problem(source, held_out, held_out, name="rolls", **sizes, loss="bernoulli", metric="nll")
         program = build_program(config, "bernoulli")
         problem = program.place(problem)
         hypers = stack_hypers(config, spec.trials, [Hyper(*map(jnp.float32, hyper))] * spec.trials)

@@ -2,6 +2,7 @@
 
     python experiments/06_spoken_digits/run.py                           # the quick preset
     python experiments/06_spoken_digits/run.py --preset best             # one good network of each view
+    python experiments/06_spoken_digits/run.py --unheard words strings  # strings of unheard speakers as well
     python experiments/06_spoken_digits/run.py --report results/spoken_digits/best results/spoken_digits/quick
 
 Single words spelled letter by letter, and strings of 1 to 7 digits, on the official split of the Free Spoken Digit
@@ -79,10 +80,10 @@ def gates(preset: str) -> Study:
     return Study(f"{NAME} ({preset})", tasks, scale.cells, scale.seeds)
 
 
-def unheard(preset: str) -> Study:
-    """V, once for each speaker: trained on the words of the others, tested on those of this one."""
+def unheard(preset: str, views: tuple[str, ...] = ("words",)) -> Study:
+    """V, once for each speaker and view: trained on what the others say, tested on what this one says."""
     scale = SCALES[preset]
-    tasks = tuple((f"words, {name}", config(scale, "words", name)) for name in scale.unheard)
+    tasks = tuple((f"{view}, {name}", config(scale, view, name)) for view in views for name in scale.unheard)
     return Study(f"{NAME}, unheard speakers ({preset})", tasks, ("V",), 1)
 
 
@@ -94,6 +95,8 @@ class Options:
     """smoke: too short to mean anything; best: one good network; quick: gates; full: gates, for accelerators."""
     out: Path = Path("results/spoken_digits")
     """Folder of the results; a folder for each preset is made there, finished trials in it are kept."""
+    unheard: tuple[Literal["words", "strings"], ...] = ("words",)
+    """Views that are also read to speakers who were never heard (quick, full, smoke): words, strings."""
     overwrite: bool = False
     """Run finished trials again."""
     report: tuple[Path, ...] = ()
@@ -124,7 +127,8 @@ def main(arguments: list[str]) -> int:
         folders = (folder,)
         if SCALES[options.preset].seeds:
             conduct(gates(options.preset), folder / "gates", options.overwrite)
-            conduct(unheard(options.preset), folder / "unheard", options.overwrite)
+            if options.unheard:
+                conduct(unheard(options.preset, options.unheard), folder / "unheard", options.overwrite)
         else:
             listen(options.preset, folder, options.overwrite)
     show_section(readme_section(*folders), NAME, options.readme if options.report else (), folders[0] / "table.md")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from lstm_jax.analysis.report import markdown, overview
 from lstm_jax.studies.collect import Row, find_results, read_rows
@@ -15,8 +16,9 @@ from lstm_jax.train.machine import code_label
 DASH = "–"
 READINGS, MANIFEST = "readings.csv", "manifest.json"
 GOOD, TAKEN, NEVER = "One good network", "Gates taken away", "Speakers that were never heard"
-GATES = "Words: share with any letter wrong; strings: errors a digit. Greedy readings."
-UNHEARD = "V, trained without the speaker, on the speaker's own test clips: share of words with any letter wrong."
+ERRORS = {"words": "share with any letter wrong", "strings": "errors a digit"}
+"""What the figures of a view are."""
+UNHEARD = "V, trained without the speaker, tested on what the speaker says in the test part."
 SYMBOLS = (
     "Symbols: letters of words, digits of strings; official test part. Beam: 16 prefixes. Lexicon: "
     "the most probable of the ten words. V, seed 0."
@@ -40,10 +42,10 @@ def readme_section(*folders: Path) -> str:
             parts[GOOD].append(_readings(read_readings(folder / READINGS), folder / MANIFEST))
         if (folder / "gates").is_dir():
             rows += (gates := read_rows(find_results(folder / "gates")))
-            parts[TAKEN].append(f"{GATES}\n\n{overview(compare(gates, 'V'))}")
+            parts[TAKEN].append(f"{_errors(ERRORS)}\n\n{overview(compare(gates, 'V'))}")
         if (folder / "unheard").is_dir():
             rows += (unheard := read_rows(find_results(folder / "unheard")))
-            parts[NEVER].append(f"{UNHEARD}\n\n{_unheard(unheard)}")
+            parts[NEVER].append(_unheard(unheard))
     found = [f"### {title}\n\n{text}" for title, texts in parts.items() for text in texts]
     if not found:
         named = ", ".join(map(str, folders))
@@ -51,16 +53,22 @@ def readme_section(*folders: Path) -> str:
     return "\n\n".join([*found, *([_legend(rows)] if rows else [])])
 
 
+def _errors(views: Iterable[str]) -> str:
+    text = "; ".join(f"{view}: {ERRORS[view]}" for view in views)
+    return f"{text[0].upper()}{text[1:]}. Greedy readings."
+
+
 def _unheard(rows: Sequence[Row]) -> str:
-    """A row a speaker, and their mean."""
+    """A row a speaker, a column a view, and the mean of the speakers that each has."""
     scores: dict[str, dict[str, float]] = {}
     for row in rows:
         view, _, speaker = row.task.partition(", ")
         scores.setdefault(speaker, {})[view] = row.test
-    views = list(next(iter(scores.values())))
-    lines = [(speaker, *(_percent(of[view]) for view in views)) for speaker, of in scores.items()]
-    means = (sum(of[view] for of in scores.values()) / len(scores) for view in views)
-    return markdown(("speaker", *views), [*lines, ("*mean*", *(_percent(mean) for mean in means))])
+    views = list(dict.fromkeys(view for of in scores.values() for view in of))
+    lines = [(name, *(_percent(of[view]) if view in of else DASH for view in views)) for name, of in scores.items()]
+    means = [fmean(of[view] for of in scores.values() if view in of) for view in views]
+    table = markdown(("speaker", *views), [*lines, ("*mean*", *map(_percent, means))])
+    return f"{UNHEARD} {_errors(views)}\n\n{table}"
 
 
 def _readings(readings: Sequence[Reading], manifest: Path) -> str:

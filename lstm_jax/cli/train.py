@@ -29,6 +29,8 @@ class Options:
     """Continue the run in the folder from its newest checkpoint, with the settings that lie there."""
     overwrite: bool = False
     """Discard the run in the folder."""
+    from_disk: bool = False
+    """Leave the training data on disk and read ahead of what is learned: for sets that do not fit on the device."""
     quiet: bool = False
     """No progress, only the result."""
     print_config: bool = False
@@ -99,6 +101,7 @@ def _train(options: Options) -> int:
         resume=options.resume,
         overwrite=options.overwrite,
         progress=not options.quiet,
+        from_disk=options.from_disk,
     )
     if summary.test:
         _show(summary)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from lstm_jax.datasets.access import Description, chance, describe, load, prepare, rows, sources
 from lstm_jax.datasets.locate import Source
 from lstm_jax.datasets.offline import fetch_packages
+from lstm_jax.datasets.reader import Reader, open_reader
 from lstm_jax.datasets.record import DataNotFoundError, Dataset, RawDataError
 from lstm_jax.datasets.registry import DATASETS
 from lstm_jax.datasets.sequences import Sequences, take
@@ -20,12 +21,14 @@ __all__ = [
     "Dataset",
     "Description",
     "RawDataError",
+    "Reader",
     "Sequences",
     "Source",
     "chance",
     "describe",
     "fetch_packages",
     "load",
+    "open_reader",
     "prepare",
     "rows",
     "sources",

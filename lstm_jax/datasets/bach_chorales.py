@@ -123,6 +123,7 @@ BACH_CHORALES = Dataset(
     features={"roll": ROLL, "piece": Feature((), str)},
     parse=parse,
     view=view,
+    by_row=True,
     pattern="*.mxl",
     package=PackageFiles("music21", "music21/corpus/bach/*.mxl"),
     **PREDICTION,

@@ -78,19 +78,43 @@ def write(dataset: Dataset, examples: Mapping[str, Iterable[Example]], data_dir:
     return Path(builder.data_dir), {split: builder.info.splits[split].num_examples for split in dataset.splits}
 
 
+class DiskRows:
+    """The rows of a split, read by their numbers in the order in which they were written; one thread at a time."""
+
+    def __init__(self, dataset: Dataset, folder: Path, split: str) -> None:
+        """Opens the files; ``RawDataError`` when they are damaged."""
+        self._dataset, self._folder, tfds = dataset, folder, _tfds()
+        with self._damage():
+            self._source = tfds.builder_from_directory(str(folder)).as_data_source(split=split)
+
+    def __len__(self) -> int:
+        """Rows of the split."""
+        return len(self._source)
+
+    def at(self, numbers: Iterable[int]) -> Rows:
+        """The rows with these numbers as columns; checks the files' own hashes."""
+        with self._damage():
+            rows = self._source.__getitems__([int(number) for number in numbers])
+        features = self._dataset.features
+        return {name: [_value(feature, row[name]) for row in rows] for name, feature in features.items()}
+
+    @contextlib.contextmanager
+    def _damage(self) -> Iterator[None]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        except Exception as error:  # TFDS and array_record raise whatever they stumble over
+            raise RawDataError(
+                f"prepared data set {self._dataset.name!r} in {self._folder} is damaged ({error}); remove it and "
+                "prepare again"
+            ) from error
+
+
 def read(dataset: Dataset, folder: Path, split: str) -> Rows:
-    """All rows of a split as columns, in the order in which they were written; checks the files' own hashes."""
-    tfds = _tfds()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            source = tfds.builder_from_directory(str(folder)).as_data_source(split=split)
-            rows = source.__getitems__(range(len(source)))
-    except Exception as error:  # TFDS and array_record raise whatever they stumble over
-        raise RawDataError(
-            f"prepared data set {dataset.name!r} in {folder} is damaged ({error}); remove it and prepare again"
-        ) from error
-    return {name: [_value(feature, row[name]) for row in rows] for name, feature in dataset.features.items()}
+    """All rows of a split as columns, in the order in which they were written."""
+    rows = DiskRows(dataset, folder, split)
+    return rows.at(range(len(rows)))
 
 
 def read_examples(folder: Path, split: str) -> list[Example]:

@@ -59,6 +59,7 @@ DIGITS = Dataset(
     features={"image": Feature((8, 8), np.uint8), "label": Feature((), np.int32)},
     parse=parse,
     view=view,
+    by_row=True,
     input_size=1,
     output_size=10,
     loss="softmax",

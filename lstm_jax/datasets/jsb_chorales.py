@@ -16,6 +16,7 @@ JSB_CHORALES = Dataset(
     features={"roll": ROLL},
     parse=parse_mat,
     view=view,
+    by_row=True,
     files=(
         RawFile(
             "JSB_Chorales.mat",

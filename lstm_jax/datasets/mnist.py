@@ -134,6 +134,7 @@ MNIST = Dataset(
     features={"image": Feature((SIDE, SIDE), np.uint8), "label": Feature((), np.int32)},
     parse=parse,
     view=view,
+    by_row=True,
     view_options={"order": "sequential", "pool": 1},
     input_size=1,
     output_size=10,

@@ -20,6 +20,7 @@ NOTTINGHAM = Dataset(
     features={"roll": ROLL},
     parse=parse_mat,
     view=view,
+    by_row=True,
     view_options={"longest": None},
     files=(
         RawFile(

@@ -99,6 +99,7 @@ class Dataset:
         stored: the data set whose prepared rows this one views; None: its own.
         symbols: of a text, what its symbols stand for, by their numbers: symbol n is ``symbols[n:n + 1]``. Rows of
             its view are windows that follow each other, and a network carries its state from one to the next.
+        by_row: the view of some rows is, but for padding, these rows of the view of all: they may stay on disk.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Dataset:
     version: str = "1.0.0"
     stored: str | None = None
     symbols: bytes | None = None
+    by_row: bool = False
 
     def check_split(self, split: str) -> str:
         """The split's name, or an error that suggests the nearest."""

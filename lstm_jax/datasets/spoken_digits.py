@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_jax.datasets.features import FEATURES, speech_features, standardise
+from lstm_jax.datasets.features import FEATURES, clip_features
 from lstm_jax.datasets.readers import gunzip
 from lstm_jax.datasets.record import Dataset, Example, Feature, RawDataError, RawFile, Rows
 from lstm_jax.datasets.sequences import Sequences, label_each, majority_accuracy
@@ -133,7 +133,7 @@ def view(rows: Rows, longest: int | None) -> Sequences:
     """
     if longest is not None and (type(longest) is not int or longest < 1):
         raise ValueError(f"spoken_digits: longest must be None or a number of frames, 1 or more, got {longest!r}")
-    clips = [standardise(speech_features(waveform, RATE))[:longest] for waveform in rows["waveform"]]
+    clips = [clip_features(waveform, RATE)[:longest] for waveform in rows["waveform"]]
     return label_each(clips, rows["label"])
 
 
@@ -149,6 +149,7 @@ SPOKEN_DIGITS = Dataset(
     },
     parse=parse,
     view=view,
+    by_row=True,
     view_options={"longest": None},
     input_size=FEATURES,
     output_size=DIGITS,

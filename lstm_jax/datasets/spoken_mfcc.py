@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from lstm_jax.datasets.digits import split_of
-from lstm_jax.datasets.features import deltas, standardise
+from lstm_jax.datasets.features import clip_differences
 from lstm_jax.datasets.readers import read_bytes
 from lstm_jax.datasets.record import Dataset, Example, Feature, PackageFiles, RawDataError, RawFile, Rows
 from lstm_jax.datasets.sequences import Sequences, label_each, majority_accuracy
@@ -47,11 +47,7 @@ def parse(paths: Sequence[Path]) -> Mapping[str, list[Example]]:
 
 def view(rows: Rows) -> Sequences:
     """39 features a frame: cepstra, first and second differences, mean 0 and deviation 1 within a clip; all count."""
-    clips = []
-    for mfcc in rows["mfcc"]:
-        first = deltas(mfcc)
-        clips.append(standardise(np.concatenate([mfcc, first, deltas(first)], axis=1)))
-    return label_each(clips, rows["label"])
+    return label_each([clip_differences(mfcc) for mfcc in rows["mfcc"]], rows["label"])
 
 
 SPOKEN_MFCC = Dataset(
@@ -61,6 +57,7 @@ SPOKEN_MFCC = Dataset(
     features={"mfcc": Feature((None, CEPSTRA), np.float32), "label": Feature((), np.int32)},
     parse=parse,
     view=view,
+    by_row=True,
     input_size=3 * CEPSTRA,
     output_size=10,
     loss="softmax",

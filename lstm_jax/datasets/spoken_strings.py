@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax.datasets.features import speech_features, standardise
+from lstm_jax.datasets.features import clip_features
 from lstm_jax.datasets.record import Rows
 from lstm_jax.datasets.sequences import Sequences, padded
 from lstm_jax.datasets.spoken_digits import DIGITS, RATE, SPEAKERS, SPOKEN_DIGITS, split_of
@@ -102,7 +102,7 @@ def _joined(waveforms: Sequence[np.ndarray], rng: np.random.RandomState) -> np.n
 
 def frames_of(waveform: np.ndarray, every: int = 1) -> np.ndarray:
     """What a network hears of one waveform ``(n,)`` at 8 kHz: ``(F, 39)``, mean 0 and deviation 1 within it."""
-    return standardise(speech_features(waveform, RATE))[::every].astype(np.float32)
+    return clip_features(waveform, RATE)[::every]
 
 
 def _sequences(waveforms: Sequence[np.ndarray], labels: Sequence[Sequence[int]], every: int = 1) -> Sequences:
@@ -145,6 +145,7 @@ SPOKEN_STRINGS = replace(
     name="spoken_strings",
     summary="strings of 1 to 7 of the clips of spoken_digits, digit by digit (CTC)",
     view=view_strings,
+    by_row=False,
     output_size=1 + DIGITS,
     metric="error",
     chance=unknown,

@@ -11,9 +11,9 @@ from lstm_jax.cell.initializers import Initializer, uniform
 
 
 class Readout(NamedTuple):
-    """Weights ``W (H, O)`` and biases ``b (O,)`` of ``W y + b``."""
+    """Weights ``W (H, O)`` and biases ``b (O,)`` of ``W y + b``; W is None where another table is to stand for it."""
 
-    W: jax.Array
+    W: jax.Array | None
     b: jax.Array
 
 
@@ -30,6 +30,8 @@ def init_readout(key: jax.Array, inputs: int, outputs: int, initializer: Initial
 
 def readout(params: Readout, ys: jax.Array) -> jax.Array:
     """Predictions ``(..., O)`` of ``ys (..., H)``: operands in the weights' type, sums in at least float32."""
+    if params.W is None:
+        raise ValueError("this readout is tied and has no W of its own; put the transposed embedding in its place")
     if ys.shape[-1] != params.W.shape[0]:
         raise ValueError(f"readout expects {params.W.shape[0]} features on the last axis, got shape {ys.shape}")
     wide = jnp.promote_types(params.W.dtype, jnp.float32)

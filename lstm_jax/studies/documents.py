@@ -110,7 +110,8 @@ def log_odds(config: Config, params: Network, batches: Batch, cuts: tuple[int, .
     def at_end(batch: Batch) -> jax.Array:
         logits = apply_network(config.model, params, batch)
         odds = logits[..., 1] - logits[..., 0]
-        return jnp.take_along_axis(odds, jnp.maximum(batch.lengths - 1, 0)[None], axis=0)[0]
+        last = jnp.maximum(jnp.asarray(batch.lengths) - 1, 0)
+        return jnp.take_along_axis(odds, last[None], axis=0)[0]
 
     odds = np.asarray(jax.jit(partial(jax.lax.map, partial(at_length, cuts, at_end)))(batches))
     lengths = np.asarray(batches.lengths)

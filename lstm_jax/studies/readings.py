@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from lstm_jax.datasets import load
 from lstm_jax.datasets.spoken_strings import HEARINGS
 from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.train import load_run
-from lstm_jax.train.ctc import beam_labels, best_of, greedy_labels, logits_of
+from lstm_jax.train.ctc import beam_labels, best_of, edit_distance, greedy_labels, logits_of
 from lstm_jax.train.records import write_atomically
 
 BEAM = 16
@@ -66,17 +67,19 @@ def read_readings(path: Path) -> list[Reading]:
     return read_table(path.read_text(), Reading)
 
 
-def symbol_errors(truth: str, guess: str) -> int:
-    """Levenshtein's distance: insertions, deletions and substitutions."""
-    row = np.arange(len(guess) + 1)
-    for n, symbol in enumerate(truth, 1):
-        changed = row[:-1] + (np.array(list(guess)) != symbol) if guess else row[:0]
-        new = np.concatenate([[n], np.minimum(row[1:] + 1, changed)])
-        row = np.minimum.accumulate(new - np.arange(len(new))) + np.arange(len(new))
-    return int(row[-1])
-
-
 def error_rates(truths: Sequence[str], guesses: Sequence[str]) -> tuple[float, float]:
-    """Errors a symbol of the truth, and the share of utterances with any."""
-    errors = [symbol_errors(truth, guess) for truth, guess in zip(truths, guesses, strict=True)]
-    return sum(errors) / max(sum(map(len, truths)), 1), float(np.mean([count > 0 for count in errors]))
+    """Errors (insertions, deletions, substitutions) a symbol of the truth, and the share of utterances with any."""
+    errors = np.asarray(_distances(_symbols(guesses), _symbols(truths)))
+    return int(errors.sum()) / max(sum(map(len, truths)), 1), float(np.mean(errors > 0))
+
+
+_distances = jax.jit(edit_distance)
+
+
+def _symbols(texts: Sequence[str]) -> np.ndarray:
+    """Numbers of the characters ``(L, B)``, zeros behind them."""
+    columns = [[ord(symbol) for symbol in text] for text in texts]
+    table = np.zeros((max(map(len, columns)), len(columns)), np.int32)
+    for n, column in enumerate(columns):
+        table[: len(column), n] = column
+    return table

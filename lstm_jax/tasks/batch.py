@@ -7,6 +7,13 @@ from typing import NamedTuple
 import jax
 
 
+class Inputs(NamedTuple):
+    """What a network reads of a batch where nothing is asked of it: fields as those of ``Batch``."""
+
+    inputs: jax.Array
+    lengths: jax.Array | None = None
+
+
 class Batch(NamedTuple):
     """A batch of B sequences of at most T steps, time-major.
 
@@ -22,5 +29,5 @@ class Batch(NamedTuple):
 
     inputs: jax.Array
     targets: jax.Array
-    lengths: jax.Array
+    lengths: jax.Array | None
     loss_mask: jax.Array

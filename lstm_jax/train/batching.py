@@ -12,16 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.tasks.batch import Batch
+from lstm_jax.train.config import DataConfig, UsageError
+from lstm_jax.train.order import rows_in_order
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["sequences"], meta_fields=["take", "batch_size"])
 @dataclass(frozen=True)
 class DatasetSource:
-    """Batches gathered from a split that lies on the device; a plan is row numbers from one permutation an epoch.
-
-    Permutations follow each other without a gap: step s reads positions s B to (s + 1) B - 1 of that endless row, so
-    every example is seen once an epoch whatever the batch size. Positions must stay below 2**31.
-    """
+    """Batches gathered from a split that lies on the device; a plan is row numbers (``order.py``)."""
 
     sequences: Any
     take: Callable[[Any, jax.Array], Batch]
@@ -29,14 +27,7 @@ class DatasetSource:
 
     def plan(self, key: jax.Array, first_step: jax.Array, steps: int) -> jax.Array:
         """Row numbers ``(steps, batch_size)``."""
-        examples = self.sequences.inputs.shape[0]
-        first_position = jnp.asarray(first_step, jnp.int32) * self.batch_size
-        first_epoch = first_position // examples
-        wanted = steps * self.batch_size
-        epochs = first_epoch + jnp.arange(wanted // examples + 2)
-        orders = jax.vmap(lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), examples))(epochs)
-        offset = first_position - first_epoch * examples
-        return jax.lax.dynamic_slice(orders.reshape(-1), (offset,), (wanted,)).reshape(steps, self.batch_size)
+        return rows_in_order(key, first_step, steps, self.sequences.inputs.shape[0], self.batch_size)
 
     def batch(self, item: jax.Array) -> Batch:
         """The rows of ``item``, time-major."""
@@ -80,6 +71,25 @@ class BucketSource:
     def batch(self, item: jax.Array) -> Batch:
         """The rows of ``item``, time-major."""
         return self.take(self.sequences, item)
+
+
+def in_rows(config: DataConfig, sequences: Any, take: Any, cuts: tuple[int, ...]) -> DatasetSource | BucketSource:
+    """The batches of a split, as ``config.batching`` puts them together; ``cuts``: the lengths that they run at.
+
+    Raises:
+        UsageError: bucketed batches of more sequences than there are.
+    """
+    from lstm_jax.datasets.packing import pack
+
+    if config.batching == "packed":
+        sequences = pack(sequences)
+    if config.batching != "bucketed":
+        return DatasetSource(jax.tree.map(jnp.asarray, sequences), take, config.batch_size)
+    count = len(sequences.lengths)
+    if count < config.batch_size:
+        raise UsageError(f"{config.name}: {count} sequences fill no batch of {config.batch_size}; take a smaller one")
+    bucket = np.searchsorted(cuts, sequences.lengths).astype(np.int32)
+    return BucketSource(jax.tree.map(jnp.asarray, sequences), jnp.asarray(bucket), take, config.batch_size)
 
 
 def wasted_share(source: DatasetSource | BucketSource, cuts: tuple[int, ...], key: jax.Array) -> float:

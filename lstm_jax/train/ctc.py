@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from lstm_jax.tasks.batch import Batch
+from lstm_jax.tasks.batch import Batch, Inputs
 from lstm_jax.train.config import ModelConfig
 from lstm_jax.train.network import Network, apply_network
 
@@ -37,16 +37,20 @@ def nll(outputs: jax.Array, batch: Batch) -> Counted:
     return jnp.where(counted, losses, 0)[None], counted[None]
 
 
-def label_errors(outputs: jax.Array, batch: Batch) -> Counted:
-    """Insertions, deletions and substitutions of the greedy reading; the weight is the number of true labels."""
-    distance = edit_distance(emitted(outputs, batch.loss_mask), batch.targets)
-    return distance[None], jnp.sum(batch.targets != BLANK, axis=0)[None]
+def errors(outputs: jax.Array, batch: Batch) -> tuple[Counted, Counted]:
+    """Two metrics of the greedy reading, which is read once.
+
+    Insertions, deletions and substitutions, whose weight is the number of true labels; and 1 where the reading is not
+    the string of labels, 0 where it is.
+    """
+    distance = edit_distance(emitted(outputs, batch.loss_mask), batch.targets)[None]
+    labels, frames = jnp.sum(batch.targets != BLANK, axis=0), jnp.any(batch.loss_mask, axis=0)
+    return (distance, labels[None]), (distance > 0, frames[None])
 
 
-def wrong_strings(outputs: jax.Array, batch: Batch) -> Counted:
-    """1 where the greedy reading is not the string of labels, 0 where it is."""
-    distance, _ = label_errors(outputs, batch)
-    return distance > 0, jnp.any(batch.loss_mask, axis=0)[None]
+def metrics(outputs: jax.Array, batch: Batch) -> tuple[Counted, Counted, Counted]:
+    """``nll``, and the two of ``errors``."""
+    return nll(outputs, batch), *errors(outputs, batch)
 
 
 def emitted(outputs: jax.Array, frames: jax.Array) -> jax.Array:
@@ -150,9 +154,8 @@ def logits_of(config: ModelConfig, params: Network, frames: np.ndarray) -> np.nd
     """Outputs ``(T, 1 + labels)`` of a network for one sequence ``(T, I)``."""
     steps = len(frames)
     inputs = np.pad(frames, ((0, -steps % FRAMES), (0, 0)))[:, None]
-    nothing, mask = jnp.zeros((0, 1), jnp.int32), jnp.ones(inputs.shape[:2], bool)
-    batch = Batch(jnp.asarray(inputs), nothing, jnp.asarray([steps], jnp.int32), mask)
-    return np.asarray(_outputs(config, params, batch))[:steps, 0]
+    read = Inputs(jnp.asarray(inputs), jnp.asarray([steps], jnp.int32))
+    return np.asarray(_outputs(config, params, read))[:steps, 0]
 
 
 _outputs = jax.jit(apply_network, static_argnums=0)

@@ -55,7 +55,7 @@ def at_length(cuts: tuple[int, ...], function: Callable[[Batch], Result], batch:
     """
     steps = batch.inputs.shape[0]
     lengths = [*(cut for cut in cuts if cut < steps), steps]
-    if len(lengths) == 1:
+    if len(lengths) == 1 or batch.lengths is None:  # windows of streams have one length
         return function(batch)
     place = jnp.searchsorted(jnp.asarray(lengths), batch.lengths.max())
     return jax.lax.switch(place, [lambda batch, cut=cut: function(first_steps(batch, cut)) for cut in lengths], batch)

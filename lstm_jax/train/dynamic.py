@@ -26,7 +26,7 @@ def evaluate_dynamically(
 
     Args:
         config: the run; nothing is dropped here.
-        loss: a name in ``objective.METRICS``.
+        loss: a name in ``objective.LOSSES``.
         params: trained weights; they are where the weights begin, and what they are pulled back to.
         batches: windows of streams, which all move the same weights.
         learning_rate: of the mean gradient of a window; 0 is plain evaluation.

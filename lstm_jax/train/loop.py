@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.train import records
 from lstm_jax.train.checkpoint import load_checkpoint, save_checkpoint
-from lstm_jax.train.config import Config, TrainConfig, to_json
+from lstm_jax.train.config import Config, TrainConfig, UsageError, to_json
+from lstm_jax.train.disk import feeding
 from lstm_jax.train.interrupt import Interrupt
 from lstm_jax.train.network import count_parameters
-from lstm_jax.train.objective import METRICS, divide, loss_name
+from lstm_jax.train.objective import divide, loss_name, metric_names
 from lstm_jax.train.parallel import build_program
 from lstm_jax.train.population import refuse_divergence, stack_hypers
 from lstm_jax.train.program import Program, begin, restore, to_host
 from lstm_jax.train.progress import Reporter
 from lstm_jax.train.records import CHECKPOINTS, MANIFEST, SUMMARY, Manifest, MetricsFile
-from lstm_jax.train.source import Problem, load_problem
+from lstm_jax.train.source import DATA, Problem, load_problem, stream
 from lstm_jax.train.step import Metrics
 from lstm_jax.train.trials import Trials, final_scores, judge
 
@@ -60,7 +63,13 @@ class Summary:
 
 
 def train(
-    config: Config, directory: str | Path, *, resume: bool = False, overwrite: bool = False, progress: bool = True
+    config: Config,
+    directory: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    from_disk: bool = False,
 ) -> Summary:
     """Run ``config`` in ``directory``: config.json, metrics.csv, manifest.json, summary.json, checkpoints/.
 
@@ -74,6 +83,8 @@ def train(
         resume: continue from the newest intact checkpoint; start anew where there is none.
         overwrite: discard the run in the folder.
         progress: a bar on a terminal, plain lines elsewhere.
+        from_disk: the training data stay on disk and are read ahead (``disk.py``), for sets that do not fit on the
+            device. The numbers are those of data in memory, and a run may be resumed either way.
 
     Raises:
         FileExistsError: the folder is not empty, and neither ``resume=True`` nor ``overwrite=True`` was given.
@@ -88,7 +99,8 @@ def train(
         records.check_run(path, config, resume=resume, overwrite=overwrite)
         if resume and (path / SUMMARY).is_file():
             return Summary(**json.loads((path / SUMMARY).read_text()))
-        problem = load_problem(config.data)
+        data_key = one_order(config, from_disk)
+        problem = load_problem(config.data, from_disk)
         wasted = problem.wasted_share(seeds[0])
         program = build_program(config, problem.loss)
         problem = program.place(problem)
@@ -104,6 +116,7 @@ def train(
             Manifest(path / MANIFEST, seeds, step) as manifest,
             Reporter(last, step, config.data.batch_size * len(seeds), progress) as reporter,
             MetricsFile(path / records.METRICS, columns(problem.loss), step) as file,
+            feeding(problem, data_key, partial(next_stop, config.train), last, program.place) as fed,
         ):
             # -- chunk by chunk
             if wasted:
@@ -111,7 +124,7 @@ def train(
             while step < last and not interrupt and np.asarray(trials.state.active).any():
                 running = np.asarray(trials.state.active)
                 stop = next_stop(config.train, step)
-                state, sums = program.advance(trials.state, problem, jnp.int32(step), stop - step)
+                state, sums = program.advance(trials.state, fed(step), jnp.int32(step), stop - step)
                 trials, step, validation = Trials(state, trials.best), stop, None
                 refuse_divergence(config, state)
                 if step % config.train.eval_every == 0 or step == last:
@@ -151,6 +164,17 @@ def train_part(config: Config, directory: str | Path, overwrite: bool) -> Summar
     return summary
 
 
+def one_order(config: Config, from_disk: bool) -> jax.Array:
+    """The key of the order in which rows are read; on disk they are read once for all trials."""
+    if from_disk and config.train.trials > 1 and config.train.data_seed is None:
+        raise UsageError(
+            f"{config.train.trials} trials would read the disk each in an order of its own; give all the same with "
+            "train.data_seed, or keep the data in memory"
+        )
+    seed = config.train.seed if config.train.data_seed is None else config.train.data_seed
+    return stream(seed, DATA)
+
+
 def next_stop(config: TrainConfig, step: int) -> int:
     """Where the chunk after ``step`` ends: the next row, evaluation, checkpoint, or the last step."""
     every = config.log_every, config.eval_every, config.checkpoint_every
@@ -173,7 +197,7 @@ def save(path: Path, step: int, trials: Trials, config: Config) -> int:
 
 def columns(loss: str) -> list[str]:
     """Columns of metrics.csv after step and seed."""
-    names = tuple(METRICS[loss])
+    names = metric_names(loss)
     return [f"train_{name}" for name in (*names, "grad_norm")] + [f"validation_{name}" for name in names]
 
 

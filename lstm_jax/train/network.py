@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from lstm_jax.cell.initializers import SCHEMES, GateBias, Initializer, chrono, u
 from lstm_jax.cell.step import initial_state
 from lstm_jax.modules.readout import Readout, init_readout, readout
 from lstm_jax.names import UsageError
-from lstm_jax.tasks.batch import Batch
+from lstm_jax.tasks.batch import Batch, Inputs
 from lstm_jax.train.config import DropoutConfig, ModelConfig
 from lstm_jax.train.dropout import drop_features, drop_rows, drop_weights
 from lstm_jax.unroll.lengths import packed_starts
@@ -55,8 +55,7 @@ def init_network(key: jax.Array, config: ModelConfig, input_size: int, output_si
     )
     width = config.hidden_size * (2 if config.bidirectional else 1)
     drawn = init_readout(readout_key, width, output_size, _readout_initializer(config))
-    nothing: Any = None
-    return Network(stack, drawn._replace(W=nothing) if config.tied else drawn, embedding)
+    return Network(stack, drawn._replace(W=None) if config.tied else drawn, embedding)
 
 
 def _readout_initializer(config: ModelConfig) -> Initializer | None:
@@ -73,7 +72,7 @@ def _gate_biases(config: ModelConfig, length: int) -> float | GateBias:
     return rules[config.gate_init]()
 
 
-def apply_network(config: ModelConfig, params: Network, batch: Batch) -> jax.Array:
+def apply_network(config: ModelConfig, params: Network, batch: Batch | Inputs) -> jax.Array:
     """Predictions ``(T, B, O)`` float32 of ``batch``; operands of the products in ``config.precision``."""
     return run_network(config, params, batch)[0]
 
@@ -81,7 +80,7 @@ def apply_network(config: ModelConfig, params: Network, batch: Batch) -> jax.Arr
 def run_network(
     config: ModelConfig,
     params: Network,
-    batch: Batch,
+    batch: Batch | Inputs,
     carry: States | None = None,
     rates: DropoutConfig = NOTHING,
     key: jax.Array | None = None,
@@ -91,7 +90,7 @@ def run_network(
     Args:
         config: the network.
         params: its weights.
-        batch: inputs ``(T, B, I)``, or symbols ``(T, B)`` int32.
+        batch: inputs ``(T, B, I)``, or symbols ``(T, B)`` int32; targets and mask are not looked at.
         carry: states to start from, one a layer; None starts blank.
         rates: what is dropped; nothing without ``key``, which masks are drawn from.
         key: of this update.

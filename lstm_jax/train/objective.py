@@ -41,34 +41,42 @@ def _binary_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.sum(jax.nn.softplus(outputs) - targets * outputs, axis=-1)
 
 
-Metric = Callable[[jax.Array, Batch], tuple[jax.Array, jax.Array]]
+Counted = tuple[jax.Array, jax.Array]
+"""Values and their weights, ``(T, B)`` or, one a sequence, ``(1, B)``."""
+Metrics = Callable[[jax.Array, Batch], tuple[Counted, ...]]
 
 
-def _at_each_step(metric: Callable[[jax.Array, jax.Array], jax.Array]) -> Metric:
-    """A metric of every counted step, of a function from outputs and targets to ``(T, B)``."""
+def _at_each_step(*metrics: Callable[[jax.Array, jax.Array], jax.Array]) -> Metrics:
+    """Metrics of every counted step, of functions from outputs and targets to ``(T, B)``."""
 
-    def values(outputs: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        return jnp.where(batch.loss_mask, metric(outputs, batch.targets), 0), batch.loss_mask
+    def values(outputs: jax.Array, batch: Batch) -> tuple[Counted, ...]:
+        mask = batch.loss_mask
+        return tuple((jnp.where(mask, metric(outputs, batch.targets), 0), mask) for metric in metrics)
 
     return values
 
 
-METRICS: dict[str, dict[str, Metric]] = {
-    "squared_error": {"mse": _at_each_step(_squared_error)},
-    "softmax": {"nll": _at_each_step(_cross_entropy), "accuracy": _at_each_step(_correct)},
-    "bernoulli": {"nll": _at_each_step(_binary_cross_entropy)},
-    "student_t": {"nll": _at_each_step(student_t.nll), "mse": _at_each_step(student_t.squared_error)},
-    "ctc": {"nll": ctc.nll, "error": ctc.label_errors, "wrong": ctc.wrong_strings},
+LOSSES: dict[str, tuple[tuple[str, ...], Metrics]] = {
+    "squared_error": (("mse",), _at_each_step(_squared_error)),
+    "softmax": (("nll", "accuracy"), _at_each_step(_cross_entropy, _correct)),
+    "bernoulli": (("nll",), _at_each_step(_binary_cross_entropy)),
+    "student_t": (("nll", "mse"), _at_each_step(student_t.nll, student_t.squared_error)),
+    "ctc": (("nll", "error", "wrong"), ctc.metrics),
 }
-"""Metrics of each loss, functions of ``(outputs (T, B, O), batch)`` to values and their weights, ``(T, B)`` or, one a
-sequence, ``(1, B)``; the first is minimised."""
+"""Names of each loss's metrics, the first is minimised; and what computes them of ``(outputs (T, B, O), batch)``, all
+at once, since some share a computation."""
+
+
+def metric_names(loss: str) -> tuple[str, ...]:
+    """The metrics of ``loss``, the one that it minimises first."""
+    if loss not in LOSSES:
+        raise ValueError(f"unknown loss {loss!r}; {nearest(loss, LOSSES)}")
+    return LOSSES[loss][0]
 
 
 def loss_name(loss: str) -> str:
     """The metric that ``loss`` minimises."""
-    if loss not in METRICS:
-        raise ValueError(f"unknown loss {loss!r}; {nearest(loss, METRICS)}")
-    return next(iter(METRICS[loss]))
+    return metric_names(loss)[0]
 
 
 def measure(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
@@ -81,28 +89,34 @@ def measure(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
         batch: targets ``(T, B)`` or ``(T, B, O)``; what stands in uncounted steps, NaN included, reaches neither
             values nor gradients.
     """
-    return {name: Mean(jnp.sum(value), jnp.sum(weight)) for name, (value, weight) in _values(loss, outputs, batch)}
+    return _over_all(_values(loss, outputs, batch))
 
 
 BY_SEQUENCE = "_by_sequence"
 
 
-def measure_by_sequence(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
-    """As ``measure``, but each sequence counts once, with its own mean; names end in ``_by_sequence``."""
-    found = {}
-    for name, (value, weight) in _values(loss, outputs, batch):
-        weights = jnp.sum(weight, axis=0)
-        means = jnp.sum(value, axis=0) / jnp.maximum(weights, 1)
-        found[f"{name}{BY_SEQUENCE}"] = Mean(jnp.sum(means), jnp.sum(weights > 0, dtype=means.dtype))
-    return found
+def measure_both_ways(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Mean]:
+    """As ``measure``; and again with each sequence counting once, with its own mean: names end in ``_by_sequence``."""
+    values = _values(loss, outputs, batch)
+    return _over_all(values) | {f"{name}{BY_SEQUENCE}": _over_sequences(*counted) for name, counted in values.items()}
 
 
-def _values(loss: str, outputs: jax.Array, batch: Batch) -> list[tuple[str, tuple[jax.Array, jax.Array]]]:
+def _over_all(values: dict[str, Counted]) -> dict[str, Mean]:
+    return {name: Mean(jnp.sum(value), jnp.sum(weight)) for name, (value, weight) in values.items()}
+
+
+def _over_sequences(value: jax.Array, weight: jax.Array) -> Mean:
+    weights = jnp.sum(weight, axis=0)
+    means = jnp.sum(value, axis=0) / jnp.maximum(weights, 1)
+    return Mean(jnp.sum(means), jnp.sum(weights > 0, dtype=means.dtype))
+
+
+def _values(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Counted]:
     """Every metric by name: values, 0 where nothing counts, and their weights, all in the type of the sums."""
-    loss_name(loss)
+    names = metric_names(loss)
     if outputs.shape[:2] != batch.loss_mask.shape:
         raise ValueError(f"outputs {outputs.shape} and loss_mask {batch.loss_mask.shape} must share (T, B)")
     wide = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
     outputs = jnp.where(batch.loss_mask[..., None], wide, 0)  # before the metric: 0 times NaN is NaN on the way back
-    found = ((name, metric(outputs, batch)) for name, metric in METRICS[loss].items())
-    return [(name, (value.astype(outputs.dtype), weight.astype(outputs.dtype))) for name, (value, weight) in found]
+    found = zip(names, LOSSES[loss][1](outputs, batch), strict=True)
+    return {name: (value.astype(outputs.dtype), weight.astype(outputs.dtype)) for name, (value, weight) in found}

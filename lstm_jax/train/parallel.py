@@ -50,16 +50,16 @@ def data_mesh(devices: Sequence[jax.Device]) -> Mesh:
 def sharded_gradient(gradient: Gradient, mesh: Mesh) -> Gradient:
     """``gradient`` with the batch split over ``mesh`` and one sum of the results.
 
-    Weights are cast to varying first: without the cast the compiler adds up over the devices in every reverse step
-    of the time loop, and a second sum would count each device's part many times.
+    Which values vary from device to device is not tracked (``check_vma``). Where it is, a gradient by weights that
+    all devices share is added up over them in every reverse step of the time loop, and ``optax.ctc_loss`` is refused,
+    since its loops begin with constants. Nothing is lost: the one result is a sum over the devices.
     """
     specs = Batch._make(P(*[None] * axis, "data") for axis in BATCH_AXES)
 
     def local(params: Network, batch: Batch) -> tuple[Network, Metrics, None]:
-        own = jax.tree.map(lambda weight: jax.lax.pcast(weight, "data", to="varying"), params)
-        return jax.lax.psum(gradient(own, batch), "data")
+        return jax.lax.psum(gradient(params, batch), "data")
 
-    split = jax.shard_map(local, mesh=mesh, in_specs=(P(), specs), out_specs=P())
+    split = jax.shard_map(local, mesh=mesh, in_specs=(P(), specs), out_specs=P(), check_vma=False)
     return lambda params, batch, carry=None, key=None: split(params, batch)
 
 
@@ -150,13 +150,10 @@ def build_program(config: Config, loss: str, devices: Sequence[jax.Device] | Non
     """The program of ``config`` on ``devices`` (all local ones).
 
     Raises:
-        UsageError: dropout in a split batch; or the loss of ``optax.ctc_loss`` under ``shard_map``: its loops begin
-            with constants.
+        UsageError: dropout in a split batch.
     """
     if config.train.parallel != "none" and config.dropout.used:
         raise UsageError(f"parallel={config.train.parallel!r} does not split dropout's masks; use parallel='none'")
-    if loss == "ctc" and config.train.parallel == "shard_map":
-        raise UsageError("parallel='shard_map' does not work with the loss 'ctc'; use parallel='none' or 'pmap'")
     return _cached(shared_config(config), loss, tuple(jax.local_devices() if devices is None else devices))
 
 

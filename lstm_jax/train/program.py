@@ -20,7 +20,7 @@ from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import Config
 from lstm_jax.train.cuts import at_length
 from lstm_jax.train.network import Network, blank_carry, run_network
-from lstm_jax.train.objective import measure, measure_by_sequence
+from lstm_jax.train.objective import measure_both_ways
 from lstm_jax.train.source import DATA, Problem, stream
 from lstm_jax.train.step import Hyper, Metrics, TrainState, TrainStep, init_state, make_train_step
 from lstm_jax.train.trials import Trials, with_best
@@ -68,8 +68,7 @@ def evaluate(config: Config, loss: str, cuts: tuple[int, ...], params: Network, 
 
     def measured(carry: States | None, batch: Batch) -> tuple[States | None, Metrics]:
         outputs, states = run_network(config.model, params, batch, carry)
-        metrics = measure(loss, outputs, batch) | measure_by_sequence(loss, outputs, batch)
-        return (None if carry is None else states), metrics
+        return (None if carry is None else states), measure_both_ways(loss, outputs, batch)
 
     carry = blank_carry(config.model, batches.targets.shape[2]) if batches.lengths is None else None
     _, totals = jax.lax.scan(lambda carry, batch: at_length(cuts, partial(measured, carry), batch), carry, batches)

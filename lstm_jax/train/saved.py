@@ -16,7 +16,7 @@ from lstm_jax.train.checkpoint import load_checkpoint
 from lstm_jax.train.config import Config, from_json
 from lstm_jax.train.network import Network
 from lstm_jax.train.population import stack_hypers
-from lstm_jax.train.source import Problem, outline
+from lstm_jax.train.source import Outline, outline
 from lstm_jax.train.step import Hyper, init_state
 from lstm_jax.train.trials import Trials, with_best
 
@@ -61,7 +61,7 @@ def load_learned(directory: str | Path, names: Collection[str], what: str) -> tu
     return config, params
 
 
-def _expected(config: Config, problem: Problem) -> Trials:
+def _expected(config: Config, problem: Outline) -> Trials:
     """Zeros in the shapes of a checkpoint; no weight is drawn, nothing is compiled."""
 
     def one(seed: jax.Array, hyper: Hyper) -> Trials:

@@ -5,7 +5,7 @@ A batch is a function of (seed, step) and nothing else, so a resumed run needs n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,10 +16,12 @@ import numpy as np
 from lstm_jax.names import nearest
 from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.train.batching import BucketSource, DatasetSource, wasted_share
+from lstm_jax.train.batching import BucketSource, DatasetSource, in_rows, wasted_share
 from lstm_jax.train.config import DataConfig, UsageError
 from lstm_jax.train.cuts import best_cuts, longest_in_batches
-from lstm_jax.train.objective import METRICS
+from lstm_jax.train.disk import DiskSource
+from lstm_jax.train.objective import metric_names
+from lstm_jax.train.records import warn
 from lstm_jax.train.streams import StreamSource, in_streams
 
 PARAMETERS, DATA, NOISE, VALIDATION, TEST, DROPOUT = range(6)
@@ -63,28 +65,17 @@ class TaskSource:
         return self.task.sample(item, self.batch_size)
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["train", "validation", "test"],
-    meta_fields=[*FACTS, "length", "cuts", "streams"],
-)
-@dataclass(frozen=True)
-class Problem:
-    """What is learned: a training source, and the fixed validation and test sets.
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What a problem is about, without its data.
 
     Attributes:
-        train: batches of training.
-        validation, test: ``Batch`` with a leading axis of batches; rows that fill the last one have length 0 and an
-            empty ``loss_mask``.
         name, input_size, output_size, loss, metric, higher_is_better: as tasks have them.
         length: T of the training batches; ``cuts``: the lengths that batches run at, for ``at_length``.
         streams: batches are windows of texts, and states are carried from one to the next.
     """
 
-    train: Any
-    validation: Batch
-    test: Batch
-    name: str = field(default="")
+    name: str = ""
     input_size: int = 0
     output_size: int = 0
     length: int = 0
@@ -94,36 +85,60 @@ class Problem:
     cuts: tuple[int, ...] = ()
     streams: bool = False
 
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["train", "validation", "test"],
+    meta_fields=[*FACTS, "length", "cuts", "streams"],
+)
+@dataclass(frozen=True)
+class Problem(Outline):
+    """What is learned: a training source, and the fixed validation and test sets.
+
+    Attributes:
+        train: batches of training.
+        validation, test: ``Batch`` with a leading axis of batches; rows that fill the last one have length 0 and an
+            empty ``loss_mask``.
+    """
+
+    train: Any
+    validation: Batch
+    test: Batch
+
     def wasted_share(self, seed: int) -> float | None:
         """Share of the steps computed in an epoch of that seed that are padding; None where nothing lies in rows."""
         rows = isinstance(self.train, DatasetSource | BucketSource)
         return wasted_share(self.train, self.cuts, stream(seed, DATA)) if rows else None
 
 
-def load_problem(config: DataConfig) -> Problem:
+def load_problem(config: DataConfig, from_disk: bool = False) -> Problem:
     """The problem that ``config`` names: a task in ``TASKS``, or a data set in ``DATASETS``.
 
+    ``from_disk`` leaves the training part of a data set on disk, see ``disk.py``; the others are in memory always.
+
     Raises:
-        UsageError: an unknown name, an unknown or impossible option; ValueError: an empty split.
+        UsageError: an unknown name, an unknown or impossible option, what cannot be read from disk row by row;
+            ValueError: an empty split.
     """
     if config.name in TASKS:
+        if from_disk:
+            raise UsageError(f"task {config.name!r} is drawn anew for every batch and lies on no disk; leave it out")
         return _task_problem(config)
     from lstm_jax.datasets import DATASETS
 
     if config.name in DATASETS:
-        return _dataset_problem(config)
+        return _disk_problem(config) if from_disk else _dataset_problem(config)
     raise UsageError(f"no task or data set is called {config.name!r}; {nearest(config.name, [*TASKS, *DATASETS])}")
 
 
-def outline(config: DataConfig) -> Problem:
-    """The problem without its data: sizes, loss and metric."""
+def outline(config: DataConfig) -> Outline:
+    """What ``load_problem`` says of ``config`` without any data; lengths and cuts, which data decide, are left out."""
     from lstm_jax.datasets import DATASETS
 
-    nothing: Any = None
     if config.name in TASKS:
-        return Problem(nothing, nothing, nothing, **_facts(_task(config)))
+        return Outline(**_facts(_task(config)))
     about = DATASETS[config.name]
-    return Problem(nothing, nothing, nothing, streams=about.symbols is not None, **_facts(about))
+    return Outline(streams=about.symbols is not None, **_facts(about))
 
 
 def _task_problem(config: DataConfig) -> Problem:
@@ -133,7 +148,8 @@ def _task_problem(config: DataConfig) -> Problem:
     drawn = (_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size) for purpose in (VALIDATION, TEST))
     validation, test = (_by_example(batch) for batch in drawn)
     source = TaskSource(task, config.batch_size)
-    return _problem(config, task, source, evaluation_sets(config, validation, test), validation)
+    held_out = evaluation_sets(config, validation, test)
+    return _problem(config, task, source, held_out, np.asarray(validation.lengths), validation.inputs.shape[1])
 
 
 def _task(config: DataConfig) -> Any:
@@ -151,11 +167,7 @@ def _task(config: DataConfig) -> Any:
 def _dataset_problem(config: DataConfig) -> Problem:
     from lstm_jax.datasets import DATASETS, load, take
 
-    options: dict[str, Any] = dict(config.options)
-    try:
-        DATASETS[config.name].options(**options)
-    except TypeError as error:
-        raise UsageError(str(error)) from error
+    options = _options(config)
     splits = {split: load(config.name, split, **options) for split in ("train", "validation", "test")}
     for split, sequences in splits.items():
         if len(sequences.lengths) == 0:
@@ -164,42 +176,53 @@ def _dataset_problem(config: DataConfig) -> Problem:
         return _text_problem(config, DATASETS[config.name], take, *splits.values())
     if config.input_noise > 0 and np.issubdtype(splits["train"].inputs.dtype, np.integer):
         raise UsageError(f"{config.name}: symbols take no noise, got input_noise={config.input_noise}; leave it out")
-    train = _rows(config, splits["train"], take)
     held_out = evaluation_sets(config, splits["validation"], splits["test"])
-    return _problem(config, DATASETS[config.name], train, held_out, splits["train"])
+    lengths, steps = splits["train"].lengths, splits["train"].inputs.shape[1]
+    train = in_rows(config, splits["train"], take, _cuts(config, lengths, steps))
+    return _problem(config, DATASETS[config.name], train, held_out, lengths, steps)
 
 
-def _rows(config: DataConfig, examples: Any, take: Any) -> DatasetSource | BucketSource:
-    """The batches of a split, as ``config.batching`` puts them together."""
-    from lstm_jax.datasets.packing import pack
+def _disk_problem(config: DataConfig) -> Problem:
+    from lstm_jax.datasets import DATASETS, load, open_reader
 
-    if config.batching == "packed":
-        examples = pack(examples)
-    if config.batching != "bucketed":
-        return DatasetSource(jax.tree.map(jnp.asarray, examples), take, config.batch_size)
-    count = len(examples.lengths)
-    if count < config.batch_size:
-        raise UsageError(f"{config.name}: {count} sequences fill no batch of {config.batch_size}; take a smaller one")
-    bucket = np.searchsorted(_cuts(config, examples), examples.lengths).astype(np.int32)
-    return BucketSource(jax.tree.map(jnp.asarray, examples), jnp.asarray(bucket), take, config.batch_size)
+    about, options = DATASETS[config.name], _options(config)
+    if config.batching != "random":
+        raise UsageError(
+            f"{config.name}: rows on disk are read at random, got batching={config.batching!r}; leave it out"
+        )
+    reader = open_reader(config.name, "train", tell=warn, **options)
+    held_out = evaluation_sets(config, *(load(config.name, split, **options) for split in ("validation", "test")))
+    source = DiskSource(reader, config.batch_size)
+    return _problem(config, about, source, held_out, reader.survey.lengths, reader.survey.inputs)
 
 
-def _cuts(config: DataConfig, examples: Any) -> tuple[int, ...]:
-    """The lengths that batches of ``examples`` run at, so that the fewest steps are wasted."""
-    lengths = np.asarray(examples.lengths)
+def _options(config: DataConfig) -> dict[str, Any]:
+    """Those of the view, known ones."""
+    from lstm_jax.datasets import DATASETS
+
+    try:
+        DATASETS[config.name].options(**dict(config.options))
+    except TypeError as error:
+        raise UsageError(str(error)) from error
+    return dict(config.options)
+
+
+def _cuts(config: DataConfig, lengths: np.ndarray, length: int) -> tuple[int, ...]:
+    """The lengths that batches run at, ``length`` at most, so that the fewest steps are wasted."""
     held = lengths if config.batching == "bucketed" else longest_in_batches(lengths, config.batch_size)
-    return best_cuts(held, config.cuts, examples.inputs.shape[1])
+    return best_cuts(held, config.cuts, length)
 
 
-def _problem(config: DataConfig, about: Any, train: Source, held_out: list[Batch], examples: Any) -> Problem:
-    """``examples``: batch-major sequences as long as those of training."""
-    known = METRICS[about.loss]
+def _problem(
+    config: DataConfig, about: Any, train: Source, held_out: list[Batch], lengths: np.ndarray, length: int
+) -> Problem:
+    """``lengths``: of the sequences of training, or of some like them; ``length``: the steps they are padded to."""
+    known = metric_names(about.loss)
     if about.metric not in known:
         hint = nearest(about.metric, known)
         raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")
     validation, test = held_out
-    length = examples.inputs.shape[1]
-    cuts = _cuts(config, examples)
+    cuts = _cuts(config, lengths, length)
     return Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **_facts(about))
 
 

@@ -16,7 +16,7 @@ from lstm_jax.train.network import Network, blank_carry, init_network, run_netwo
 from lstm_jax.train.objective import Mean, loss_name, measure
 from lstm_jax.train.optimizer import build_optimizer
 from lstm_jax.train.padding import embed, keep_live, live_cells
-from lstm_jax.train.source import DROPOUT, NOISE, PARAMETERS, Problem, stream
+from lstm_jax.train.source import DROPOUT, NOISE, PARAMETERS, Outline, stream
 from lstm_jax.unroll.stack import States
 
 Metrics = dict[str, Mean]
@@ -71,7 +71,7 @@ def default_hyper(config: Config) -> Hyper:
     return Hyper(*(jnp.float32(value) for value in values))
 
 
-def init_state(config: Config, problem: Problem, seed: jax.Array, hyper: Hyper) -> TrainState:
+def init_state(config: Config, problem: Outline, seed: jax.Array, hyper: Hyper) -> TrainState:
     """The state before the first step of the run with ``seed``."""
     sizes = problem.input_size, problem.output_size, problem.length
     exact = init_network(stream(seed, PARAMETERS), config.model, *sizes)
@@ -118,7 +118,7 @@ def make_train_step(config: Config, loss: str, gradient: Gradient | None = None)
     Args:
         config: the run; the values in ``state.hyper`` win over those of ``config``, but noise is drawn only where
             ``config.data.input_noise`` is above 0.
-        loss: a name in ``objective.METRICS``.
+        loss: a name in ``objective.LOSSES``.
         gradient: another way to compute ``gradient_sums`` (spread over devices, say).
     """
     gradient = gradient_sums(config, loss) if gradient is None else gradient

@@ -36,8 +36,7 @@ class StreamSource:
 
     def batch(self, item: jax.Array) -> Batch:
         """The next window of every stream, time-major."""
-        nothing: Any = None
-        return self.take(self.windows, item)._replace(lengths=nothing)
+        return self.take(self.windows, item)._replace(lengths=None)
 
 
 def in_streams(windows: Any, count: int) -> Batch:
@@ -50,5 +49,4 @@ def in_streams(windows: Any, count: int) -> Batch:
         filled = np.pad(array, [(0, count * each - rows), (0, 0)])
         return jnp.asarray(filled.reshape(count, each, -1).transpose(1, 2, 0))
 
-    nothing: Any = None
-    return Batch(by_time(windows.inputs), by_time(windows.targets), nothing, by_time(windows.loss_mask))
+    return Batch(by_time(windows.inputs), by_time(windows.targets), None, by_time(windows.loss_mask))

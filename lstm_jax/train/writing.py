@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.tasks.batch import Batch
+from lstm_jax.tasks.batch import Inputs
 from lstm_jax.train.config import ModelConfig
 from lstm_jax.train.network import Network, blank_carry, run_network
 from lstm_jax.unroll.stack import States
@@ -45,8 +44,7 @@ def _next(
     config: ModelConfig, params: Network, carry: States, read: jax.Array, key: jax.Array, temperature: jax.Array
 ) -> tuple[jax.Array, States]:
     """The symbol after those in ``read (n,)``, and the states after them."""
-    nothing: Any = None
-    outputs, carry = run_network(config, params, Batch(read[:, None], nothing, nothing, nothing), carry)
+    outputs, carry = run_network(config, params, Inputs(read[:, None]), carry)
     logits = outputs[-1, 0]
     drawn = jax.random.categorical(key, logits / jnp.maximum(temperature, jnp.finfo(jnp.float32).tiny))
     return jnp.where(temperature > 0, drawn, jnp.argmax(logits)).astype(jnp.int32), carry

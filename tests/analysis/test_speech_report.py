@@ -55,6 +55,20 @@ def test_the_section_has_gates_speakers_and_readings(tmp_path):
     assert "| *mean* | 30.00 % |" in readme_section(tmp_path / "b")
 
 
+def test_unheard_speakers_have_a_column_for_each_view_that_was_read_to_them(tmp_path):
+    results(tmp_path, theo=0.3)
+    assert "part. Words: share with any letter wrong. Greedy readings.\n\n| speaker | words |" in readme_section(
+        tmp_path
+    )
+    scores = {"words, george": 0.1, "words, theo": 0.3, "strings, theo": 0.04}
+    rows = [trial(task=task, test=score, higher_is_better=False) for task, score in scores.items()]
+    write_rows(tmp_path / "unheard" / "results.csv", rows)
+    text = readme_section(tmp_path)
+    assert "Words: share with any letter wrong; strings: errors a digit. Greedy readings.\n\n| speaker | words" in text
+    lines = ("| george | 10.00 % | – |", "| theo | 30.00 % | 4.00 % |", "| *mean* | 20.00 % | 4.00 % |")
+    assert all(line in text for line in lines)
+
+
 def test_several_folders_make_one_section(tmp_path):
     results(tmp_path / "a", theo=0.3)
     (tmp_path / "best").mkdir()

@@ -7,10 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lstm_jax.analysis.speech_report import readme_section
 from lstm_jax.datasets import DATASETS
+from lstm_jax.datasets.sequences import Sequences
 from lstm_jax.datasets.spoken_digits import SPEAKERS
+from lstm_jax.studies.run import run_study
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "06_spoken_digits" / "run.py"
 
@@ -34,6 +38,38 @@ def test_the_gates_asked_for_are_taken_away_on_both_views_all_else_equal(experim
 def test_every_speaker_is_held_out_once(experiment):
     plan = experiment.unheard("quick")
     assert [dict(config.data.options)["held_out"] for _, config in plan.tasks] == list(SPEAKERS)
+    assert {config.data.name for _, config in plan.tasks} == {"spoken_words"}
+
+
+def test_strings_of_unheard_speakers_are_added_to_their_words_which_stay_the_same_trials(experiment):
+    words, both = experiment.unheard("quick"), experiment.unheard("quick", ("words", "strings"))
+    assert {trial.key for trial in words.trials()} < {trial.key for trial in both.trials()}
+    added = both.tasks[len(words.tasks) :]
+    assert [label for label, _ in added] == [f"strings, {name}" for name in SPEAKERS]
+    for label, config in added:
+        assert config.data.name == "spoken_strings" and f"strings, {dict(config.data.options)['held_out']}" == label
+
+
+def test_strings_of_an_unheard_speaker_are_learned_from_the_others_and_tested_at_toy_scale(
+    experiment, monkeypatch, tmp_path
+):
+    asked = []
+
+    def made_up(name, part, *folders, held_out):
+        asked.append((name, part, held_out))
+        rng, count, steps = np.random.default_rng(len(asked)), 16, 12
+        lengths = rng.integers(6, steps + 1, count).astype(np.int32)
+        mask = np.arange(steps) < lengths[:, None]
+        inputs = np.where(mask[..., None], rng.normal(size=(count, steps, 39)), 0).astype(np.float32)
+        return Sequences(inputs, rng.integers(1, 11, (count, 2)).astype(np.int32), lengths, mask)
+
+    monkeypatch.setattr("lstm_jax.datasets.load", made_up)
+    monkeypatch.setattr("lstm_jax.datasets.access.load", made_up)
+    plan = experiment.unheard("smoke", ("strings",))
+    (row,) = run_study(plan, tmp_path / "unheard")
+    assert set(asked) == {("spoken_strings", part, SPEAKERS[0]) for part in ("train", "validation", "test")}
+    assert row.task == f"strings, {SPEAKERS[0]}" and row.metric == "error" and 0 <= row.test < 10
+    assert f"| {SPEAKERS[0]} | {100 * row.test:.2f} % |" in readme_section(tmp_path)
 
 
 def test_a_run_is_cut_into_chunks_of_one_length(experiment):

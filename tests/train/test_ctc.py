@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train import ctc
-from lstm_jax.train.config import UsageError
 from lstm_jax.train.cuts import first_steps
 from lstm_jax.train.network import init_network
-from lstm_jax.train.objective import divide, measure, measure_by_sequence
-from lstm_jax.train.parallel import BATCH_AXES, build_program
+from lstm_jax.train.objective import divide, measure, measure_both_ways
+from lstm_jax.train.parallel import BATCH_AXES, data_mesh, sharded_gradient
 from lstm_jax.train.step import gradient_sums
 
 LABELS = 2
@@ -88,8 +87,19 @@ def test_errors_are_counted_over_labels_and_wrong_strings_over_strings():
     found = measure("ctc", jnp.asarray(logits), batch)
     assert (float(found["error"].total), float(found["error"].count)) == (1 + 2 + 1, 8)
     assert (float(found["wrong"].total), float(found["wrong"].count)) == (3, 5)
-    apart = measure_by_sequence("ctc", jnp.asarray(logits), batch)
+    apart = measure_both_ways("ctc", jnp.asarray(logits), batch)
+    assert {name: float(apart[name].total) for name in found} == {
+        name: float(mean.total) for name, mean in found.items()
+    }
     np.testing.assert_allclose(divide(apart["error_by_sequence"]), (0 + 1 / 2 + 2 / 2 + 1 / 3) / 4, rtol=1e-6)
+
+
+def test_the_greedy_reading_is_made_once_for_all_that_is_reported_of_it(monkeypatch):
+    calls, real = [], ctc.edit_distance
+    monkeypatch.setattr(ctc, "edit_distance", lambda *both: calls.append(1) or real(*both))
+    logits = jnp.zeros((STEPS, len(STRINGS), 1 + LABELS))
+    assert set(measure_both_ways("ctc", logits, batch_of(STRINGS, FRAMES, STEPS))) >= {"error", "wrong_by_sequence"}
+    assert len(calls) == 1
 
 
 def levenshtein(one: list[int], other: list[int]) -> int:
@@ -152,18 +162,17 @@ def test_a_cut_of_the_frames_leaves_the_labels_whole():
     np.testing.assert_array_equal(cut.targets, batch.targets)
 
 
-def test_a_batch_split_by_pmap_has_the_gradient_of_the_whole_and_shard_map_is_refused(tiny):
-    with pytest.raises(UsageError, match="'shard_map' does not work with the loss 'ctc'"):
-        build_program(tiny(parallel="shard_map"), "ctc")
+def test_a_batch_split_by_pmap_or_shard_map_has_the_gradient_of_the_whole(tiny):
     config = tiny()
     gradient = gradient_sums(config, "ctc")
     network = init_network(jax.random.key(0), config.model, 1, 1 + LABELS)
     batch = batch_of([(1,), (2, 1), (1, 2), (2,)], [3, 5, 4, 6], 6)
     batch = batch._replace(inputs=jax.random.normal(jax.random.key(1), batch.inputs.shape))
-    whole, *_ = jax.jit(gradient)(network, batch)
+    whole = jax.jit(gradient)(network, batch)[:2]
     pieces = Batch._make(jnp.stack(jnp.split(part, 4, axis)) for part, axis in zip(batch, BATCH_AXES, strict=True))
     summed = jax.pmap(
         lambda *both: jax.lax.psum(gradient(*both)[:2], "data"), "data", in_axes=(None, 0), out_axes=None
     )
-    parts, *_ = summed(network, pieces)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), parts, whole)
+    split = jax.jit(sharded_gradient(gradient, data_mesh(jax.devices()[:4])))
+    for parts in (summed(network, pieces), split(network, batch)):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), parts[:2], whole)
