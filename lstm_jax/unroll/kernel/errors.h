@@ -7,7 +7,8 @@ namespace lstm {
 // Gradients that a share adds up by itself.
 template <typename T>
 struct Gradients {
-  T *weights, *b, *p;  // (I + H + L n, padded G n): of W, of R, of Q in the columns of all rows; (G n); (P, H)
+  T* weights;  // (I + H + L n, G n) in panels: of W, of R, of Q in the columns of all rows
+  T *b, *p;    // (G n); (P, H)
 };
 
 template <typename T>
@@ -28,20 +29,21 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
   const Cell& cell = problem.cell;
   const int64_t m = share.rows.size(), I = cell.inputs, H = cell.hidden, G = cell.rows(), fed = problem.fed();
   const int64_t wide = padded<T>(G), wide_y = padded<T>(H), wide_gates = padded<T>(fed), wide_x = padded<T>(I);
-  const int64_t longest = share.longest(), room = std::max(kGathered, m), left_size = I + H + fed;
+  const int64_t longest = share.longest(), room = std::max(kGathered, m), fan_in = I + H + fed;
+  const int64_t apart = fan_in + Lanes<T>::kCount;  // a column of `left` at a power of two would share a few cache sets
   const bool resets = cell.resets();
   scratch.begin();
   T* x_rows = scratch.take<T>(room * wide);
   T* y_rows = resets ? scratch.take<T>(room * wide) : x_rows;
   T* packed = scratch.take<T>(Panels<T>::size(room, G));
-  T* left = scratch.take<T>(room * left_size);
+  T* left = scratch.take<T>(room * apart);
   T* d_x = scratch.take<T>(way.d_xs ? room * wide_x : 0);
   const T* zeros = scratch.zeros<T>(std::max(H, fed));
   T* squashed = scratch.take<T>(H);
   T *d_c = scratch.take<T>(m * H), *d_y = scratch.zeros<T>(m * wide_y), *d_gates = scratch.zeros<T>(m * wide_gates);
   int64_t* places = scratch.take<int64_t>(room);
-  const T** rows = scratch.take<const T*>(std::max(room, left_size));
-  std::memset(sums.weights, 0, left_size * wide * sizeof(T));
+  const T** rows = scratch.take<const T*>(std::max(room, fan_in));
+  std::memset(sums.weights, 0, fan_in * wide * sizeof(T));
   std::memset(sums.b, 0, G * sizeof(T));
   std::memset(sums.p, 0, cell.peepholes * H * sizeof(T));
   for (int64_t r = 0; r < m; ++r) {
@@ -51,9 +53,14 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
   }
 
   int64_t gathered = 0;
-  auto each_row = [&](const T* first, int64_t count, int64_t apart) {
-    for (int64_t n = 0; n < count; ++n) rows[n] = first + n * apart;
+  auto each_row = [&](const T* first, int64_t count, int64_t stride) {
+    for (int64_t n = 0; n < count; ++n) rows[n] = first + n * stride;
     return rows;
+  };
+  auto learn = [&](int64_t begin, int64_t end, const T* errors) {  // of weights from inputs `begin` .. `end`
+    constexpr int kPanel = Lanes<T>::kPanel;
+    multiply(end - begin, each_row(left + begin, end - begin, 1), apart, pack(errors, gathered, G, wide, packed),
+             sums.weights + begin * kPanel, kPanel, fan_in * kPanel);
   };
   auto flush = [&] {
     if (way.d_xs && gathered) {
@@ -62,11 +69,8 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
       for (int64_t n = 0; n < gathered; ++n)
         std::memcpy(way.d_xs + places[n] * I, d_x + n * wide_x, I * sizeof(T));
     }
-    const int64_t inputs = resets ? I : left_size;  // those that x_rows were made from
-    multiply(inputs, each_row(left, inputs, 1), left_size, pack(x_rows, gathered, G, wide, packed), sums.weights, wide);
-    if (resets)
-      multiply(left_size - I, each_row(left + I, left_size - I, 1), left_size,
-               pack(y_rows, gathered, G, wide, packed), sums.weights + I * wide, wide);
+    learn(0, resets ? I : fan_in, x_rows);
+    if (resets) learn(I, fan_in, y_rows);
     gathered = 0;
   };
 
@@ -89,7 +93,7 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
       backward(cell, problem.p, way.act + place * G, resets ? way.reset_rows + place * H : nullptr, c,
                way.cs + place * H, errors);
       for (int64_t j = 0; j < G; ++j) sums.b[j] += errors.x_rows[j];
-      T* from = left + n * left_size;
+      T* from = left + n * apart;
       std::memcpy(from, problem.xs + place * I, I * sizeof(T));
       std::memcpy(from + I, y, H * sizeof(T));
       if (fed) {

@@ -160,11 +160,17 @@ void forward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::Sp
   shared_scratch.end();
 }
 
-// (rows, columns) += a part of rows that are `stride` apart.
+// to (rows, columns) += the rows from `row` and the columns from `column` of sums in panels of `height` rows.
 template <typename T>
-void add(int64_t rows, int64_t columns, const T* from, int64_t stride, T* to) {
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t j = 0; j < columns; ++j) to[r * columns + j] += from[r * stride + j];
+void add(int64_t rows, int64_t columns, const T* sums, int64_t height, int64_t row, int64_t column, T* to) {
+  constexpr int kPanel = Lanes<T>::kPanel;
+  for (int64_t done = 0; done < columns;) {
+    const int64_t from = column + done, in = from % kPanel, width = std::min(columns - done, kPanel - in);
+    const T* panel = sums + (from / kPanel * height + row) * kPanel + in;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t j = 0; j < width; ++j) to[r * columns + done + j] += panel[r * kPanel + j];
+    done += width;
+  }
 }
 
 template <typename T>
@@ -181,7 +187,7 @@ void backward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::S
 
   const Problem<T>& problem = way.problem;
   const Cell& cell = problem.cell;
-  const int64_t I = cell.inputs, H = cell.hidden, G = cell.rows(), fed = problem.fed(), wide = padded<T>(G);
+  const int64_t I = cell.inputs, H = cell.hidden, G = cell.rows(), fed = problem.fed(), fan_in = I + H + fed;
   shared_scratch.begin();
   const auto W = way.d_xs ? pack_transposed(problem.W, G, I, G, shared_scratch.take<T>(Panels<T>::size(G, I)))
                           : Panels<T>{nullptr, G, 0};
@@ -193,7 +199,7 @@ void backward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::S
   const auto shares = deal(problem, parts_of(problem, pool));
   std::vector<Gradients<T>> sums;
   for (std::size_t part = 0; part < shares.size(); ++part)
-    sums.push_back({shared_scratch.take<T>((I + H + fed) * wide), shared_scratch.take<T>(G),
+    sums.push_back({shared_scratch.take<T>(fan_in * padded<T>(G)), shared_scratch.take<T>(G),
                     shared_scratch.take<T>(cell.peepholes * H)});
   run_parts(pool, shares.size(),
             [&](int64_t part) { run_backward(way, W, R, Q, shares[part], sums[part], own_scratch); });
@@ -204,11 +210,11 @@ void backward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::S
   if (d_p) std::memset(d_p, 0, cell.peepholes * H * sizeof(T));
   if (d_Q) std::memset(d_Q, 0, fed * cell.fed_rows * cell.n * sizeof(T));
   for (const Gradients<T>& share : sums) {  // always in this order: a run repeats to the bit
-    add(I, G, share.weights, wide, d_W);
-    add(H, G, share.weights + I * wide, wide, d_R);
-    if (d_Q) add(fed, cell.fed_rows * cell.n, share.weights + (I + H) * wide + cell.fed_first * cell.n, wide, d_Q);
-    add(1, G, share.b, G, d_b);
-    if (d_p) add(1, cell.peepholes * H, share.p, 0, d_p);
+    add(I, G, share.weights, fan_in, 0, 0, d_W);
+    add(H, G, share.weights, fan_in, I, 0, d_R);
+    if (d_Q) add(fed, cell.fed_rows * cell.n, share.weights, fan_in, I + H, cell.fed_first * cell.n, d_Q);
+    for (int64_t j = 0; j < G; ++j) d_b[j] += share.b[j];
+    for (int64_t j = 0; j < cell.peepholes * H; ++j) d_p[j] += share.p[j];
   }
   shared_scratch.end();
 }

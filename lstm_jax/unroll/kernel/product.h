@@ -78,17 +78,17 @@ inline typename Lanes<T>::Vector load(const T* from) {
   return vector;
 }
 
-// One tile: sums[r][:] += sum_k rows[r][k * step] panel[k][:], over kPanels panels that lie `apart`.
+// One tile: sums[r][:] += sum_k rows[r][k * step] panel[k][:], over kPanels panels `apart`, their sums `across`.
 template <typename T, int kRows, int kPanels>
 inline void tile(int64_t depth, const T* const* rows, int64_t step, const T* panel, int64_t apart, T* sums,
-                 int64_t stride) {
+                 int64_t stride, int64_t across) {
   using Vector = typename Lanes<T>::Vector;
   constexpr int kLanes = Lanes<T>::kCount, kWide = 2 * kPanels;
   Vector sum[kRows][kWide];
 #pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 8
-    for (int j = 0; j < kWide; ++j) sum[r][j] = load<T>(sums + r * stride + j * kLanes);
+    for (int j = 0; j < kWide; ++j) sum[r][j] = load<T>(sums + r * stride + j / 2 * across + j % 2 * kLanes);
   for (int64_t k = 0; k < depth; ++k) {
     if constexpr (kPanels == 1) {
       const Vector first = load<T>(panel + k * 2 * kLanes), second = load<T>(panel + k * 2 * kLanes + kLanes);
@@ -113,42 +113,46 @@ inline void tile(int64_t depth, const T* const* rows, int64_t step, const T* pan
 #pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 8
-    for (int j = 0; j < kWide; ++j) std::memcpy(sums + r * stride + j * kLanes, &sum[r][j], sizeof(Vector));
+    for (int j = 0; j < kWide; ++j)
+      std::memcpy(sums + r * stride + j / 2 * across + j % 2 * kLanes, &sum[r][j], sizeof(Vector));
 }
 
 template <typename T, int kPanels>
 void tiles(int64_t count, int64_t depth, const T* const* rows, int64_t step, const T* panel, int64_t apart, T* sums,
-           int64_t stride) {
+           int64_t stride, int64_t across) {
   switch (count) {
-    case 1: return tile<T, 1, kPanels>(depth, rows, step, panel, apart, sums, stride);
-    case 2: return tile<T, 2, kPanels>(depth, rows, step, panel, apart, sums, stride);
-    case 3: return tile<T, 3, kPanels>(depth, rows, step, panel, apart, sums, stride);
-    case 4: return tile<T, 4, kPanels>(depth, rows, step, panel, apart, sums, stride);
-    case 5: return tile<T, 5, kPanels>(depth, rows, step, panel, apart, sums, stride);
-    default: return tile<T, 6, kPanels>(depth, rows, step, panel, apart, sums, stride);
+    case 1: return tile<T, 1, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
+    case 2: return tile<T, 2, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
+    case 3: return tile<T, 3, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
+    case 4: return tile<T, 4, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
+    case 5: return tile<T, 5, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
+    default: return tile<T, 6, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
   }
 }
 
 // sums (count, columns), rows `stride` apart, += rows (count, depth) times the panels. Element k of a row stands at
 // rows[r][k * step]. A panel stays in the first cache while all rows pass it; few rows take several panels at once,
-// for enough independent sums. Writes whole panels: `stride` is at least padded(columns).
+// for enough independent sums. Writes whole panels, their sums `across` apart: rows lie whole, `stride` at least
+// padded(columns), or in panels themselves.
 template <typename T>
-void multiply(int64_t count, const T* const* rows, int64_t step, const Panels<T>& weights, T* sums, int64_t stride) {
+void multiply(int64_t count, const T* const* rows, int64_t step, const Panels<T>& weights, T* sums, int64_t stride,
+              int64_t across = Lanes<T>::kPanel) {
   constexpr int kPanel = Lanes<T>::kPanel;
   const int64_t panels = padded<T>(weights.columns) / kPanel, apart = weights.depth * kPanel;
   const T* panel = weights.data;
   int64_t n = 0;
   if (count == 1)
-    for (; n + 4 <= panels; n += 4, panel += 4 * apart, sums += 4 * kPanel)
-      tile<T, 1, 4>(weights.depth, rows, step, panel, apart, sums, stride);
+    for (; n + 4 <= panels; n += 4, panel += 4 * apart, sums += 4 * across)
+      tile<T, 1, 4>(weights.depth, rows, step, panel, apart, sums, stride, across);
   if (count <= 3)
-    for (; n + 2 <= panels; n += 2, panel += 2 * apart, sums += 2 * kPanel)
-      tiles<T, 2>(count, weights.depth, rows, step, panel, apart, sums, stride);
+    for (; n + 2 <= panels; n += 2, panel += 2 * apart, sums += 2 * across)
+      tiles<T, 2>(count, weights.depth, rows, step, panel, apart, sums, stride, across);
   const int64_t passes = (count + kTile - 1) / kTile;
-  for (; n < panels; ++n, panel += apart, sums += kPanel)
+  for (; n < panels; ++n, panel += apart, sums += across)
     for (int64_t pass = 0; pass < passes; ++pass) {
       const int64_t first = count * pass / passes, last = count * (pass + 1) / passes;  // tiles of equal height
-      tiles<T, 1>(last - first, weights.depth, rows + first, step, panel, apart, sums + first * stride, stride);
+      tiles<T, 1>(last - first, weights.depth, rows + first, step, panel, apart, sums + first * stride, stride,
+                   across);
     }
 }
 
