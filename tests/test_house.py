@@ -20,6 +20,7 @@ from lstm_jax.analysis import (
     documents_report,
     forecast_report,
     grid_report,
+    ladder_report,
     language_report,
     pixel_report,
     search_report,
@@ -119,6 +120,7 @@ def test_no_generated_table_is_stale() -> None:
     sections["odyssey"] = search_report.readme_section
     sections["battery_1997"] = battery_report.readme_section
     sections["gates_and_init"] = grid_report.readme_section
+    sections["long_dependencies"] = ladder_report.readme_section
     sections["forecasting"] = forecast_report.readme_section
     sections["language"] = language_report.readme_section
     sections["spoken_digits"] = speech_report.readme_section

@@ -1,4 +1,4 @@
-"""The battery of 1997 beside its own tables: pure functions of the results of its trials."""
+"""The battery of old experiments beside their own tables: pure functions of the results of its trials."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import gzip
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median
 
 from lstm_jax.analysis.report import embed, markdown
-from lstm_jax.studies.battery import BATTERY, BatteryRow
+from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_results import TrialResult, by_row, read_results, write_results
+from lstm_jax.studies.battery_row import BatteryRow
 from lstm_jax.studies.statistics import mean_interval, wilson
 from lstm_jax.train.records import write_atomically
 
 DASH = "–"
 HEADER = (
-    "row", "setting", "choice", "weights", "solved", "1997", "sequences", "95 % interval", "range", "1997", "inside",
-    "wrong of 2560", "1997", "us a step",
+    "row", "setting", "choice", "weights", "solved", "paper", "sequences", "95 % interval", "range", "paper", "inside",
+    "wrong of 2560", "paper", "us a step",
 )  # fmt: skip
 
 
@@ -48,11 +50,11 @@ def table(found: Sequence[TrialResult]) -> str:
     """A table for each experiment, then what was not run, and how to read it."""
     rows, parts = by_row(found), []
     for experiment in dict.fromkeys(row.experiment for row in BATTERY.values()):
-        lines = [
-            _line(BATTERY[name], trials) for name, trials in rows.items() if BATTERY[name].experiment == experiment
-        ]
-        if lines:
-            parts.append(f"### {experiment}\n\n{markdown(HEADER, lines, left=3)}")
+        of_it = [BATTERY[name] for name in rows if BATTERY[name].experiment == experiment]
+        if of_it:
+            lines = [_line(row, rows[row.name]) for row in of_it]
+            header = (*HEADER, "best test") if of_it[0].streams else HEADER
+            parts.append(f"### {experiment}\n\n{markdown(header, lines, left=3)}")
     missing = [name for name in BATTERY if ":" not in name and name not in rows]
     if missing:
         parts.append(f"Not run: {', '.join(f'`{name}`' for name in missing)}.")
@@ -69,7 +71,7 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
     means = [mean_interval(of_goal) if of_goal else None for of_goal in met]
     last, paper = means[-1], published.sequences[-1]
     inside = DASH
-    if last is not None and not math.isnan(last.low):
+    if last is not None and not math.isnan(last.low + paper):
         inside = "yes" if last.low <= paper <= last.high else f"no, {'fewer' if last.mean < paper else 'more'}"
     return (
         f"`{row.name.partition(':')[0]}`",
@@ -81,12 +83,13 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
         _both(f"{mean.mean:,.0f}" if mean else DASH for mean in means),
         DASH if last is None or math.isnan(last.low) else f"[{last.low:,.0f}, {last.high:,.0f}]",
         f"{min(met[-1]):,} to {max(met[-1]):,}" if len(met[-1]) > 1 else DASH,
-        _both(f"{mean:,.0f}" for mean in published.sequences)
+        _both(DASH if math.isnan(mean) else f"{mean:,.0f}" for mean in published.sequences)
         + ("" if math.isnan(published.low) else f" ({published.low:,.0f} to {published.high:,.0f})"),
         inside,
         _both(_wrong(trials, goal) for goal in range(goals)) if trials[0].tested else DASH,
         _both(f"{2560 * share:.3g}" for share in published.wrong) or DASH,
         f"{1e6 * trials[0].seconds / max(trials[0].steps, 1):.2f}",
+        *([f"{median(trial.best_test for trial in trials):,.0f}"] if row.streams else []),
     )
 
 
@@ -109,8 +112,10 @@ def _legend(found: Sequence[TrialResult]) -> str:
     machines = sorted({f"{trial.device}, commit {trial.commit}" for trial in found})
     return (
         "Sequences: mean over the trials that met the criterion (two figures: two criteria), its 95 % t-interval and "
-        "range; inside: whether the mean of 1997 lies within our interval. Solved: with Wilson's 95 % interval, and "
+        "range; inside: whether the paper's mean lies within our interval. Solved: with Wilson's 95 % interval, and "
         "how many sequences the others were given. Wrong: mean over trials, fresh sequences, weights at the "
-        "criterion. us a step: processor time of one trial and step, learning included, on one core. Seeds from 0 on "
+        "criterion. Of streams, sequences are training streams; best test: the mean length that the test streams "
+        "after some training stream had at best, median over trials. us a step: processor time of one trial and step, "
+        "learning included, on one core. Seeds from 0 on "
         f"({'; '.join(machines)})."
     )

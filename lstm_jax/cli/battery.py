@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from lstm_jax.studies.battery import BatteryRow
     from lstm_jax.studies.battery_results import TrialResult
+    from lstm_jax.studies.battery_row import BatteryRow
     from lstm_jax.studies.battery_run import Moment
 
 PLAIN_SECONDS = 30.0
@@ -32,12 +33,12 @@ def print_rows(rows: Sequence[BatteryRow]) -> None:
             row.setting,
             row.choice,
             str(row.published.trials),
-            " / ".join(f"{mean:,.0f}" for mean in row.published.sequences),
+            " / ".join("–" if isnan(mean) else f"{mean:,.0f}" for mean in row.published.sequences),
             f"{row.cap:,}",
         )
         for row in rows
     ]
-    header = ("row", "experiment", "setting", "choice", "trials", "sequences (1997)", "given up after")
+    header = ("row", "experiment", "setting", "choice", "trials", "sequences (paper)", "given up after")
     print_table(header, cells)
 
 

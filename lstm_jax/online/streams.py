@@ -100,6 +100,11 @@ class StreamTrials(NamedTuple):
     best: jax.Array
     met: jax.Array
 
+    @property
+    def seen(self) -> jax.Array:
+        """``(N,)`` int32, training streams that have ended and were tested after."""
+        return self.streams - (self.test > 0)
+
 
 class Work(NamedTuple):
     """Steps that each trial ``(N,)`` has learned from, and steps that it was tested on, in one call."""

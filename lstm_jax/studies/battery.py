@@ -1,76 +1,25 @@
-"""The rows of the tables of "Long Short-Term Memory" (1997): protocol, number of trials, and what was published.
+"""The rows of the tables of "Long Short-Term Memory" (1997), and the registry of all rows.
 
 Every figure here is printed in the paper (verified). Where the paper leaves a choice open or a row does not close as
-printed, the alternatives are rows of their own, named after the choice: ``adding-100:plain``.
+printed, the alternatives are rows of their own, named after the choice: ``adding-100:plain``. Rows of later papers
+are in ``battery_streams.py``.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from lstm_jax.names import Registry
 from lstm_jax.online.guessing import GuessProtocol, UnitNet
 from lstm_jax.online.net import BlockNet
 from lstm_jax.online.strings import StringProtocol
 from lstm_jax.online.trials import Goal, Protocol
+from lstm_jax.studies.battery_row import BatteryRow, Published, chosen
+from lstm_jax.studies.battery_streams import continual, timing
 from lstm_jax.tasks import TASKS
 
 ALL = ("cells", "gates", "outputs")
-CAP = 10.0
-"""A trial that needs more than so many times the published mean counts as a failure (choice C10)."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the paper prints of a row.
-
-    Attributes:
-        weights: trainable weights of the net.
-        trials: how many were run.
-        sequences: mean number of training sequences until each goal was met.
-        success: share of the trials that met the last one; NaN where the paper prints none.
-        low, high: the range of ``sequences``, where printed.
-        wrong: share of 2560 test sequences classified wrongly, after each goal; empty where there is no such test.
-    """
-
-    weights: int
-    trials: int
-    sequences: tuple[float, ...]
-    success: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    wrong: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class BatteryRow:
-    """One row of the battery.
-
-    Attributes:
-        name: what ``--rows`` takes; after the colon the choice, where it is not as printed.
-        experiment: number and title in the paper.
-        setting: what distinguishes the row within its experiment.
-        protocol: how it is run.
-        published: the paper's figures.
-    """
-
-    name: str
-    experiment: str
-    setting: str
-    protocol: Any
-    published: Published
-
-    @property
-    def choice(self) -> str:
-        """``as printed``, or the choice that the row is named after."""
-        return self.name.partition(":")[2].replace("-", " ") or "as printed"
-
-    @property
-    def cap(self) -> int:
-        """Sequences after which a trial is given up."""
-        return round(CAP * self.published.sequences[-1])
 
 
 def _reber() -> list[BatteryRow]:
@@ -90,12 +39,12 @@ def _reber() -> list[BatteryRow]:
         protocol = StringProtocol(task, net, rate, "sets", "order", gate_biases=biases)
         setting = f"{net.blocks} blocks of {net.size}, rate {rate}"
         row = BatteryRow(name, title, setting, protocol, published)
-        rows += [row, _chosen(row, "each-sequence", update="sequence")]
+        rows += [row, chosen(row, "each-sequence", update="sequence")]
         with_biases = replace(net, biases=("gates", "outputs"))
-        rows.append(_chosen(row, "output-biases", net=with_biases))
-        rows.append(_chosen(row, "inputs-to-outputs", net=replace(net, inputs_to_outputs=True)))
+        rows.append(chosen(row, "output-biases", net=with_biases))
+        rows.append(chosen(row, "inputs-to-outputs", net=replace(net, inputs_to_outputs=True)))
         without = replace(net, gates=("i",))
-        rows.append(_chosen(row, "no-output-gate", net=without, gate_biases=()))
+        rows.append(chosen(row, "no-output-gate", net=without, gate_biases=()))
     return rows
 
 
@@ -109,7 +58,7 @@ def _lag() -> list[BatteryRow]:
         by_symbol = StringProtocol(TASKS[f"lag_2{letter}"](), layout, 1.0, material, success, grows=True)
         published = Published(10504, 18, (mean,), 1.0)
         row = BatteryRow(f"lag-2{letter}", f"2{letter} long time lag, {what}", "p = 100", by_symbol, published)
-        rows += [row, _chosen(row, "each-sequence", update="sequence"), _chosen(row, "all-from-start", grows=False)]
+        rows += [row, chosen(row, "each-sequence", update="sequence"), chosen(row, "all-from-start", grows=False)]
     table = {
         (50, 50): (364, 30000),
         (100, 100): (664, 31000),
@@ -130,7 +79,7 @@ def _lag() -> list[BatteryRow]:
             Published(weights, 20, (mean,)),
         )  # fmt: skip
         biased = {"net": replace(net, biases=("gates",)), "gate_biases": (("i", (-3.0, -5.0)),), "rate": 0.1}
-        rows += [row, _chosen(row, "input-gate-biases", **biased), _chosen(row, "full-gradient", path="full")]
+        rows += [row, chosen(row, "input-gate-biases", **biased), chosen(row, "full-gradient", path="full")]
     return rows
 
 
@@ -164,8 +113,8 @@ def _two_sequence() -> list[BatteryRow]:
         found = replace(row.published, sequences=means[-1:])
         rows += [
             row,
-            _chosen(row, "full-gradient", path="full"),
-            _chosen(row, "looked-at-rarely", every=1000),
+            chosen(row, "full-gradient", path="full"),
+            chosen(row, "looked-at-rarely", every=1000),
             replace(row, name=f"{row.name}:random-guessing", protocol=guess, published=found),
         ]
     return rows
@@ -185,17 +134,17 @@ def _adding() -> list[BatteryRow]:
         reading = TASKS["adding_1997"](length=steps, first_pair="mark_removed")
         rows += [
             row,
-            _chosen(row, "plain", rule="plain"),
-            _chosen(row, "reading-a", task=reading),
-            _chosen(row, "reading-a-plain", task=reading, rule="plain"),
-            _chosen(row, "double-rate", rate=1.0),
-            _chosen(row, "full-gradient", path="full"),
-            _chosen(row, "plain-full-gradient", rule="plain", path="full"),
+            chosen(row, "plain", rule="plain"),
+            chosen(row, "reading-a", task=reading),
+            chosen(row, "reading-a-plain", task=reading, rule="plain"),
+            chosen(row, "double-rate", rate=1.0),
+            chosen(row, "full-gradient", path="full"),
+            chosen(row, "plain-full-gradient", rule="plain", path="full"),
         ]
     both = Published(93, 10, (482000, 1273000), wrong=(139 / 2560, 14 / 2560))
     protocol = Protocol(TASKS["multiplication"](length=100), net, 0.1, 0.04, (Goal(140), Goal(13)))
     row = BatteryRow("multiplication", "5 multiplication", "T = 100", protocol, both)
-    return [*rows, row, _chosen(row, "plain", rule="plain"), _chosen(row, "full-gradient", path="full")]
+    return [*rows, row, chosen(row, "plain", rule="plain"), chosen(row, "full-gradient", path="full")]
 
 
 def _order() -> list[BatteryRow]:
@@ -208,17 +157,13 @@ def _order() -> list[BatteryRow]:
         task = TASKS["temporal_order"](relevant=relevant)
         protocol = Protocol(task, net, rate, 0.3, (Goal(1, 0.1),), gate_biases=(("i", biases),))
         row = BatteryRow(f"order-6{letter}", "6 temporal order", f"{relevant} relevant symbols", protocol, published)
-        rows += [row, _chosen(row, "full-gradient", path="full")]
+        rows += [row, chosen(row, "full-gradient", path="full")]
     return rows
 
 
-def _chosen(row: BatteryRow, choice: str, **changes: Any) -> BatteryRow:
-    """The row run differently; what was published stays, to compare with."""
-    return replace(row, name=f"{row.name}:{choice}", protocol=replace(row.protocol, **changes))
-
-
-BATTERY: dict[str, BatteryRow] = Registry("row", [*_reber(), *_lag(), *_two_sequence(), *_adding(), *_order()])  # type: ignore[assignment]
-"""All rows by name, in the order of the paper."""
+_ROWS = [*_reber(), *_lag(), *_two_sequence(), *_adding(), *_order(), *continual(), *timing()]
+BATTERY: dict[str, BatteryRow] = Registry("row", _ROWS)  # type: ignore[assignment]
+"""All rows by name, in the order of the papers."""
 
 
 def chosen_rows(names: tuple[str, ...]) -> list[BatteryRow]:

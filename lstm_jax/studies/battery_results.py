@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_jax.studies.battery import BATTERY, BatteryRow
+from lstm_jax.studies.battery import BATTERY
+from lstm_jax.studies.battery_row import BatteryRow
 from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.studies.statistics import mean_interval
 from lstm_jax.train.records import write_atomically
@@ -23,6 +25,7 @@ class TrialResult(NamedTuple):
         met_1, met_2: sequences when each goal was met; 0: not met.
         wrong_1, wrong_2: of ``tested`` fresh sequences, with the weights that met the goal; -1: not met or no test.
         mean_1, mean_2, rmse_1, rmse_2: absolute and root mean squared error on these.
+        best_test: streams: the mean length of the test streams after the best training stream.
         tested: fresh test sequences.
         steps, seconds: of all trials of the row together; compilation is not counted.
         commit, device: what computed it.
@@ -40,6 +43,7 @@ class TrialResult(NamedTuple):
     mean_2: float
     rmse_1: float
     rmse_2: float
+    best_test: float
     tested: int
     steps: int
     seconds: float
@@ -71,7 +75,7 @@ def read_results(folder: Path) -> list[TrialResult]:
 
 
 def by_row(found: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
-    """Trials of each row, in the order of the paper."""
+    """Trials of each row, in the order of the papers."""
     rows: dict[str, list[TrialResult]] = {}
     for trial in found:
         rows.setdefault(trial.row, []).append(trial)
@@ -79,11 +83,12 @@ def by_row(found: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
 
 
 def ratios(found: Sequence[TrialResult]) -> list[tuple[BatteryRow, float, float, float]]:
-    """For the figure: rows with at least one success, our mean over the paper's, and its interval."""
+    """For the figure: rows with a success and a published mean, our mean over the paper's, and its interval."""
     listed = []
     for name, trials in by_row(found).items():
         times = [max(trial.met_1, trial.met_2) for trial in trials if trial.ended == "met"]
-        if times:
-            mean, paper = mean_interval(times), BATTERY[name].published.sequences[-1]
+        paper = BATTERY[name].published.sequences[-1]
+        if times and not math.isnan(paper):
+            mean = mean_interval(times)
             listed.append((BATTERY[name], mean.mean / paper, mean.low / paper, mean.high / paper))
     return listed

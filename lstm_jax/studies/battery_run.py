@@ -16,12 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.online import guessing, strings, trials
+from lstm_jax.online import guessing, streams, strings, trials
 from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.online.material import material
 from lstm_jax.online.strings import StringProtocol
-from lstm_jax.studies.battery import BATTERY, BatteryRow
+from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_results import TrialResult, write_results
+from lstm_jax.studies.battery_row import BatteryRow
 from lstm_jax.train.machine import code_label, cores, describe_code, describe_machine
 from lstm_jax.train.records import write_atomically
 
@@ -32,7 +33,9 @@ CALL_SECONDS = 4.0
 
 
 class Moment(NamedTuple):
-    """Where a row is: sequences seen, trials that have met their last goal, microseconds a trial and step."""
+    """Where a row is: sequences seen (streams: on average), trials that have met their last goal, microseconds a trial
+    and step.
+    """
 
     row: str
     seen: int
@@ -67,20 +70,18 @@ def run_row(
         on_moment: told after every call into the compiled loop.
     """
     seeds = np.minimum(np.arange(-(-count // LANES) * LANES), count - 1)
-    begin, advance = _functions(row, seeds)
+    begin, advance, stride = _functions(row, seeds)
     course = _load(file_of(folder, row.name, ".npz"), row, count, Course(begin(), 0, 0.0))
     advance(begin(), 0)  # compile outside the clock
-    every = row.protocol.every
-    stride = every
     while True:
-        met = np.atleast_2d(np.asarray(course.state.met))[-1, :count]
-        seen = int(course.state.seen)
+        met = np.atleast_2d(np.asarray(course.state.met))[-1, :count] > 0
+        seen = _seen(course, count)
         cost = course.seconds / max(course.steps, 1) * 1e6
-        on_moment(Moment(row.name, seen, int((met > 0).sum()), count, cost))
-        if (met > 0).all() or seen >= row.cap or over():
+        on_moment(Moment(row.name, int(seen.mean()), int(met.sum()), count, cost))
+        if (met | (seen >= row.cap)).all() or over():
             break
         started = time.perf_counter()
-        state, steps = advance(course.state, min(row.cap, seen + stride))
+        state, steps = advance(course.state, stride)
         steps = int(steps)  # waits for the result
         spent = time.perf_counter() - started
         # Padding repeats a trial: its steps are not counted twice.
@@ -91,19 +92,52 @@ def run_row(
     return _results(row, seeds, count, course)
 
 
-def _functions(row: BatteryRow, seeds: np.ndarray) -> tuple[Callable[[], Any], Callable[[Any, int], Any]]:
+class Way(NamedTuple):
+    """How trials begin; how they go on for so many sequences (streams: rounds), and the steps that took; the first
+    number of these.
+    """
+
+    begin: Callable[[], Any]
+    advance: Callable[[Any, int], tuple[Any, Any]]
+    stride: int
+
+
+ROUNDS = 2000
+"""Of streams in a first call, a step of every trial each."""
+
+
+def _functions(row: BatteryRow, seeds: np.ndarray) -> Way:
     protocol, numbers = row.protocol, jnp.asarray(seeds)
+
+    def until(state: Any, stride: int) -> jax.Array:
+        return jnp.int32(min(row.cap, int(state.seen) + stride))
+
+    if row.streams:
+
+        def read_on(state: Any, rounds: int) -> tuple[Any, int]:
+            state, work = streams.advance(protocol, state, numbers, jnp.int32(rounds))
+            return state, int(work.learned.sum()) + int(work.tested.sum())
+
+        return Way(lambda: streams.begin(protocol, numbers), read_on, ROUNDS)
     if isinstance(protocol, StringProtocol):
         train, judged = material(protocol.task, protocol.material, seeds, protocol.trials_a_set)
-        return (
+        return Way(
             lambda: strings.begin(protocol, numbers),
-            lambda state, until: strings.advance(protocol, state, numbers, train, judged, jnp.int32(until)),
+            lambda state, stride: strings.advance(protocol, state, numbers, train, judged, until(state, stride)),
+            protocol.every,
         )
     way: Any = guessing if isinstance(protocol, GuessProtocol) else trials
-    return (
+    return Way(
         lambda: way.begin(protocol, numbers),
-        lambda state, until: way.advance(protocol, state, numbers, jnp.int32(until)),
+        lambda state, stride: way.advance(protocol, state, numbers, until(state, stride)),
+        protocol.every,
     )
+
+
+def _seen(course: Course, count: int) -> np.ndarray:
+    """Sequences that each trial ``(count,)`` has seen: all alike, or at its own pace."""
+    seen = np.atleast_1d(np.asarray(course.state.seen))[:count]
+    return np.broadcast_to(seen, (count,))
 
 
 def _save(path: Path, row: BatteryRow, count: int, course: Course) -> None:
@@ -137,19 +171,20 @@ def _results(row: BatteryRow, seeds: np.ndarray, count: int, course: Course) -> 
     scores = [_score(row, seeds, course, goal) for goal in range(len(met))] + [None] * (2 - len(met))
     machine = describe_machine()
     commit = code_label(machine)
-    seen, found = int(course.state.seen), []
+    seen, found = _seen(course, count), list[TrialResult]()
+    best = np.asarray(course.state.best) if row.streams else np.full(len(seeds), np.nan)
     for n in range(count):
         last = int(met[-1, n])
         values = [_of_trial(score, n, met[goal, n] > 0) if score else (-1, np.nan, np.nan)
                   for goal, score in enumerate(scores)]  # fmt: skip
         wrong, mean, rmse = zip(*values, strict=True)
-        ended = "met" if last else "cap" if seen >= row.cap else "stopped"
+        ended = "met" if last else "cap" if seen[n] >= row.cap else "stopped"
         times = [int(times[n]) for times in met] + [0] * (2 - len(met))
         found.append(
             TrialResult(
-                row.name, int(seeds[n]), last or seen, ended, times[0], times[1], wrong[0], wrong[1], mean[0], mean[1],
-                rmse[0], rmse[1], 0 if scores[0] is None else TESTED, course.steps, round(course.seconds, 2), commit,
-                str(machine["processor"]),
+                row.name, int(seeds[n]), last or int(seen[n]), ended, times[0], times[1], wrong[0], wrong[1], mean[0],
+                mean[1], rmse[0], rmse[1], round(float(best[n]), 1), 0 if scores[0] is None else TESTED, course.steps,
+                round(course.seconds, 2), commit, str(machine["processor"]),
             )
         )  # fmt: skip
     return found
@@ -159,8 +194,8 @@ TESTED = 2560
 
 
 def _score(row: BatteryRow, seeds: np.ndarray, course: Course, goal: int) -> trials.Score | None:
-    """Fresh sequences with the weights that met a goal; rows judged string by string have no such test."""
-    if isinstance(row.protocol, StringProtocol):
+    """Fresh sequences with the weights that met a goal; rows judged by strings or streams have no such test."""
+    if row.streams or isinstance(row.protocol, StringProtocol):
         return None
     weights = jax.tree.map(lambda w: w[goal], course.state.reached)
     return jax.device_get(trials.examine(row.protocol, weights, jnp.asarray(seeds), TESTED))
@@ -198,7 +233,7 @@ def run_battery(
     for core in _core_numbers(workers):
         places.put(core)
     deadline = time.monotonic() + (seconds if seconds is not None else 1e9)
-    ordered = sorted(rows, key=_cost)
+    ordered = sorted(rows, key=lambda row: row.cost)
     number = len(_core_numbers(workers))
     with ProcessPoolExecutor(number, context, initializer=_settle, initargs=(places, moments, stop)) as pool:
         waiting = {pool.submit(_work, row.name, folder, count or row.published.trials, deadline) for row in ordered}
@@ -213,10 +248,6 @@ def run_battery(
         finally:  # interrupted, or a row failed: the others save what they have and end
             stop.set()
             pool.shutdown(cancel_futures=True)
-
-
-def _cost(row: BatteryRow) -> float:
-    return row.published.sequences[-1] * row.protocol.task.max_length * row.protocol.net.units
 
 
 def _core_numbers(workers: int | None) -> list[int | None]:

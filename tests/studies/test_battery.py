@@ -1,8 +1,9 @@
-"""The battery of 1997: its rows against the paper, running and resuming, and the table from results alone."""
+"""The battery: its rows against the papers, running and resuming, and the table from results alone."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -24,10 +25,18 @@ def test_nets_have_as_many_weights_as_the_paper_says(row):
 
 
 def test_the_battery_has_every_row_of_the_tables():
-    assert len(PRINTED) == 30  # table 8 has two rows for experiment 5, which is one run
+    assert len([row for row in PRINTED if not row.streams]) == 30  # table 8 has two for experiment 5, which is one run
     assert [row.published.sequences[-1] for row in PRINTED][:5] == [39740, 21730, 14060, 9500, 8440]
     assert BATTERY["adding-1000"].cap == 8_530_000 and BATTERY["adding-1000"].choice == "as printed"
     assert BATTERY["adding-100:reading-a-plain"].choice == "reading a plain"
+
+
+def test_streams_have_rows_with_forget_gates_and_peepholes_and_without():
+    names = {row.name for row in PRINTED if row.streams}
+    assert {"cerg", "cerg-decay", "cerg-1997", "cerg-reset", "msd", "gts", "gts-np", "pfg-rectangle-25-np"} <= names
+    assert len(names) == 4 + 2 + 2 + 2 * 3 * 2
+    assert BATTERY["cerg"].cap == 30_000 and BATTERY["cerg-reset"].protocol.reset
+    assert BATTERY["gts-np"].protocol == replace(BATTERY["gts"].protocol, net=BATTERY["msd-np"].protocol.net)
 
 
 def test_rows_are_chosen_by_name_or_by_their_beginning():
@@ -61,10 +70,31 @@ def test_a_row_stopped_and_continued_gives_what_one_sitting_gives(tmp_path, monk
     assert {trial.ended for trial in stopped} == {"stopped"} and stopped[0].seen == 0
 
 
+def test_trials_on_streams_go_at_their_own_pace_stopped_or_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(battery_run, "LANES", 2)
+    monkeypatch.setattr(battery_run, "ROUNDS", 50)
+    short = {"most": 30, "longest_training": 60, "longest_test": 60, "tests": 2}
+    row = BATTERY["cerg"]
+    row, moments = replace(row, protocol=replace(row.protocol, **short)), []
+    whole = run_row(row, tmp_path / "a", 2, lambda: False, moments.append)
+    assert [trial.ended for trial in whole] == ["cap", "cap"] and [trial.seen for trial in whole] == [30, 30]
+    assert all(0 < trial.best_test < 60 and trial.wrong_1 == -1 for trial in whole)
+    assert whole[0].best_test != whole[1].best_test and moments[-1].seen == 30
+
+    def stop(moment):
+        if moment.seen >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_row(row, tmp_path / "b", 2, lambda: False, stop)
+    again = run_row(row, tmp_path / "b", 2, lambda: False, moments.append)
+    assert [trial._replace(seconds=0) for trial in again] == [trial._replace(seconds=0) for trial in whole]
+
+
 def trial(row: str, seed: int, met: tuple[int, int] = (0, 0), **changes) -> TrialResult:
     ended = "met" if met[0] else "cap"
     values = TrialResult(row, seed, max(met) or 740000, ended, *met, 3 if met[0] else -1, -1, 0.01, math.nan, 0.02,
-                         math.nan, 2560, 1000, 0.5, "abc", "a processor")  # fmt: skip
+                         math.nan, math.nan, 2560, 1000, 0.5, "abc", "a processor")  # fmt: skip
     return values._replace(**changes)
 
 
@@ -84,6 +114,15 @@ def test_the_table_shows_ours_beside_theirs_and_names_what_was_not_run():
     double = next(line for line in text.splitlines() if line.startswith("| `multiplication`"))
     assert "400,000 / 1,000,000" in double and "3 / 9" in double and "139 / 14" in double and "no, fewer" in double
     assert "`reber-1`" in text.split("Not run: ")[1] and "`adding-100`" not in text.split("Not run: ")[1]
+
+
+def test_streams_show_their_best_test_and_no_mean_that_was_not_published():
+    found = [trial("cerg", 0, (20000, 0), best_test=1e6), trial("cerg", 1, best_test=130.0, seen=30000)]
+    text = table([*FOUND, *found, trial("gts", 0, (900, 0), best_test=1000.0)])
+    line = next(line for line in text.splitlines() if line.startswith("| `cerg`"))
+    assert "1 of 2" in line and "others not within 30,000" in line and "| 18,889 |" in line
+    assert line.endswith("| 500.00 | 500,065 |")
+    assert "best test |" in text and "1 of 1 [21, 100 %] | 100 % | 900 | – | – | – | – |" in text
 
 
 def test_a_row_with_one_success_claims_no_interval():

@@ -1,0 +1,82 @@
+"""Rows of streams without end: continual prediction (2000) and precise timing (2002).
+
+Figures and protocol are secondary: others' notes on the papers, not the papers. What they leave open is in
+``docs/replication.md``. A trial is perfect when its test streams are all of the longest length; sequences are training
+streams, each read to its first wrong answer.
+
+Sources: Gers, Schmidhuber & Cummins, "Learning to Forget", 2000; Gers, Schraudolph & Schmidhuber, "Learning Precise
+Timing with LSTM Recurrent Networks", 2002.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from lstm_jax.online.net import BlockNet
+from lstm_jax.online.streams import StreamProtocol
+from lstm_jax.studies.battery_row import BatteryRow, Published, chosen
+from lstm_jax.tasks import TASKS
+from lstm_jax.tasks.timed import SHAPES
+
+UNKNOWN = (math.nan,)
+
+
+def continual() -> list[BatteryRow]:
+    """The continual embedded Reber grammar: forget gates, and what there was before them."""
+    net = BlockNet(7, 7, 4, 2, ("i", "f", "o"), ("gates", "outputs"), "cells", inputs_to_outputs=True)
+    shut = (-0.5, -1.0, -1.5, -2.0)
+    biases = (("i", shut), ("f", tuple(-bias for bias in shut)), ("o", shut))
+    million = 1_000_000
+    protocol = StreamProtocol(TASKS["continual_reber"](), net, 0.5, 0.7, million, million, 30_000, gate_biases=biases)
+    old = {"net": replace(net, gates=("i", "o")), "gate_biases": (biases[0], biases[2])}
+    rows = []
+    for name, setting, changes, published in (
+        ("cerg", "forget gates", {}, Published(424, 100, (18889,), 0.18)),
+        ("cerg-decay", "forget gates, falling rate", {"rate_decay": 0.99}, Published(424, 100, (14087,), 0.62)),
+        ("cerg-1997", "no forget gates", old, Published(360, 100, UNKNOWN, 0.0)),
+        ("cerg-reset", "no forget gates, reset", {**old, "reset": True}, Published(360, 100, (7441,), 0.74)),
+    ):
+        row = BatteryRow(
+            name, "Continual embedded Reber grammar (2000)", setting, replace(protocol, **changes), published
+        )
+        rows += [row, chosen(row, "plain", rule="plain")]
+    slow = chosen(rows[2], "per-hundred-streams", rate_decay=0.99**0.01)
+    return [*rows, slow]
+
+
+def timing() -> list[BatteryRow]:
+    """Spikes and waves, with peepholes and without."""
+    net = BlockNet(
+        1, 1, 1, 1, ("i", "f", "o"), ("cells", "gates", "outputs"), "cells", peepholes=True,
+        block_input="identity", block_output="identity",
+    )  # fmt: skip
+    biases = (("i", (0.0,)), ("f", (-2.0,)), ("o", (2.0,)))
+    measured = StreamProtocol(
+        TASKS["spike_delays"](), net, 1e-5, 0.49, 100, 1000, 100_000_000, tests=1, momentum=0.9999, scale=0.1,
+        gate_biases=biases,
+    )  # fmt: skip
+    made = replace(measured, task=TASKS["timed_spikes"](), most=10_000_000, momentum=0.999)
+    rows = _with_and_without("msd", "Measured delays of spikes (2002)", "F = 10, delay 0 or 1", measured, (1.0, 1.0))
+    rows += _with_and_without("gts", "Timed spikes (2002)", "F = 10, delay 0 or 1", made, (1.0, 0.0))
+    linear = replace(net, output="identity")
+    for period in (10, 25):
+        for shape in SHAPES:
+            task = TASKS["periodic"](period=period, shape=shape)
+            wave = replace(made, task=task, net=linear, tolerance=0.3, momentum=0.99)
+            success = (1.0, 1.0 if (shape, period) == ("cos", 10) else 0.0)
+            rows += _with_and_without(
+                f"pfg-{shape}-{period}", "Periodic functions (2002)", f"{shape}, F = {period}", wave, success
+            )
+    return rows
+
+
+def _with_and_without(
+    name: str, experiment: str, setting: str, protocol: StreamProtocol, success: tuple[float, float]
+) -> list[BatteryRow]:
+    """A row with peepholes and one without, and the shares of trials that the paper says succeed."""
+    bare = replace(protocol, net=replace(protocol.net, peepholes=False))
+    return [
+        BatteryRow(name, experiment, f"{setting}, peepholes", protocol, Published(17, 10, UNKNOWN, success[0])),
+        BatteryRow(f"{name}-np", experiment, f"{setting}, no peepholes", bare, Published(14, 10, UNKNOWN, success[1])),
+    ]
