@@ -40,8 +40,8 @@ def continual() -> list[BatteryRow]:
         row = BatteryRow(
             name, "Continual embedded Reber grammar (2000)", setting, replace(protocol, **changes), published
         )
-        rows += [row, chosen(row, "plain", rule="plain")]
-    slow = chosen(rows[2], "per-hundred-streams", rate_decay=0.99**0.01)
+        rows += [row, chosen(row, "plain", rule="plain"), chosen(row, "reads-on", stops=False, longest_training=1000)]
+    slow = chosen(rows[3], "per-hundred-streams", rate_decay=0.99**0.01)
     return [*rows, slow]
 
 
