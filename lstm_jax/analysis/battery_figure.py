@@ -28,7 +28,7 @@ def battery_figure(found: Sequence[TrialResult]) -> Figure:
         colour = "#1f5fa8" if printed else "#999999"
         axes.plot(times, np.full(len(times), place), ".", color=colour, alpha=0.35, markersize=5)
         if np.isfinite(low):
-            axes.plot([max(low, 1e-3), high], [place, place], color=colour, linewidth=2)
+            axes.plot([max(low, 1e-9), high], [place, place], color=colour, linewidth=2)
         axes.plot([mean], [place], "o", color=colour, markersize=6)
         solved, everyone = len(times), len(trials[row.name])
         axes.annotate(
@@ -36,9 +36,11 @@ def battery_figure(found: Sequence[TrialResult]) -> Figure:
         )
     axes.axvline(1.0, color="#c0392b", linewidth=1)
     axes.set_xscale("log")
+    shown = [time / row.published.sequences[-1] for row, *_ in listed for t in trials[row.name] if (time := t.met_1)]
+    axes.set_xlim(left=0.7 * min(shown, default=1.0))  # an interval of few trials may reach below 0
     axes.set_yticks(range(len(listed)), [row.name for row, *_ in listed], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("sequences until the criterion, over the mean of 1997 (red); right: trials that met it")
+    axes.set_xlabel("sequences until the criterion, over the paper's mean (red); right: trials that met it")
     axes.grid(axis="x", alpha=0.3, which="both")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
