@@ -49,6 +49,10 @@ def test_rows_are_chosen_by_name_or_by_their_beginning():
             chosen_rows((wrong,))
 
 
+def without_time(results: list[TrialResult]) -> list[str]:
+    return [str(trial._replace(seconds=0)) for trial in results]
+
+
 def test_a_row_stopped_and_continued_gives_what_one_sitting_gives(tmp_path, monkeypatch):
     row, seen = BATTERY["two-3a-100-3"], []
     monkeypatch.setattr(battery_run, "LANES", 2)
@@ -65,7 +69,7 @@ def test_a_row_stopped_and_continued_gives_what_one_sitting_gives(tmp_path, monk
     started = []
     again = run_row(row, tmp_path / "b", 2, lambda: False, started.append)
     assert started[0].seen >= 100
-    assert [trial._replace(seconds=0) for trial in again] == [trial._replace(seconds=0) for trial in whole]
+    assert without_time(again) == without_time(whole)
     stopped = run_row(row, tmp_path / "c", 2, lambda: True, seen.append)
     assert {trial.ended for trial in stopped} == {"stopped"} and stopped[0].seen == 0
 
@@ -88,7 +92,7 @@ def test_trials_on_streams_go_at_their_own_pace_stopped_or_not(tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         run_row(row, tmp_path / "b", 2, lambda: False, stop)
     again = run_row(row, tmp_path / "b", 2, lambda: False, moments.append)
-    assert [trial._replace(seconds=0) for trial in again] == [trial._replace(seconds=0) for trial in whole]
+    assert without_time(again) == without_time(whole)
 
 
 def trial(row: str, seed: int, met: tuple[int, int] = (0, 0), **changes) -> TrialResult:
