@@ -122,6 +122,7 @@ def _sequences(problem: Any) -> float:
 
 def write_pace(path: Path, paces: list[Pace]) -> None:
     """As CSV, a row a way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, table_bytes(Pace, paces))
 
 

@@ -28,8 +28,8 @@ def test_every_way_is_timed_in_turn(monkeypatch, tmp_path):
     assert paces[0].sequences == paces[1].sequences == 4 < paces[2].sequences
     assert all(one.updates >= one.slowest > 0 and one.first_seconds > 0 for one in paces)
     assert len(said) == 3 + 2 and "round 2 of 2: padded" in said[-1]
-    write_pace(tmp_path / "batching.csv", paces)
-    assert read_pace(tmp_path / "batching.csv") == paces
+    write_pace(tmp_path / "a folder to be" / "batching.csv", paces)
+    assert read_pace(tmp_path / "a folder to be" / "batching.csv") == paces
 
 
 def test_a_task_has_no_rows_to_put_together():
