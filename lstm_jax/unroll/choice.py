@@ -15,9 +15,8 @@ on the CPU, kernel built, float32 or float64, R of one direction <= ``LARGE``  n
 everything else                                                                fused
 =============================================================================  =======
 
-Native was faster in every case with R up to 1 MiB (H = 256) that was timed, see ``experiments/00_speed``. With 4 and
-16 MiB (H = 512, 1024) fused was the faster one in a trial on a busy machine: the sums of weight gradients no longer
-stay in any cache.
+Native was the faster one in every case with R up to 4 MiB (H = 512) that was timed, see ``experiments/00_speed``. With
+16 MiB (H = 1024) neither was: R no longer stays in the second cache, and both wait for memory.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _COMPILED = {run.__name__: jax.jit(run, static_argnums=(0, 1)) for run in (scan,
 BACKENDS = ("auto", *_COMPILED)
 
 
-LARGE = 2 << 20
+LARGE = 4 << 20
 """Bytes of recurrent weights above which the kernel is not worth its call."""
 
 
