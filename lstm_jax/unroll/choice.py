@@ -16,7 +16,7 @@ everything else                                                                f
 =============================================================================  =======
 
 Native was the faster one in every case with R up to 4 MiB (H = 512) that was timed, see ``experiments/00_speed``. With
-16 MiB (H = 1024) neither was: R no longer stays in the second cache, and both wait for memory.
+16 MiB (H = 1024) neither was.
 """
 
 from __future__ import annotations
