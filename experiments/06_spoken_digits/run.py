@@ -20,7 +20,7 @@ import tyro
 
 from lstm_jax.analysis.speech_report import MANIFEST, READINGS, readme_section
 from lstm_jax.cli.dispatch import guarded
-from lstm_jax.cli.report import show_section
+from lstm_jax.cli.report import run_or_report
 from lstm_jax.cli.study import conduct
 from lstm_jax.datasets.spoken_digits import SPEAKERS
 from lstm_jax.studies.plan import Study
@@ -121,17 +121,15 @@ def listen(preset: str, out: Path, overwrite: bool) -> None:
 
 def main(arguments: list[str]) -> int:
     options = tyro.cli(Options, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
-    folders = options.report
-    if not folders:
-        folder = options.out / options.preset
-        folders = (folder,)
-        if SCALES[options.preset].seeds:
-            conduct(gates(options.preset), folder / "gates", options.overwrite)
-            if options.unheard:
-                conduct(unheard(options.preset, options.unheard), folder / "unheard", options.overwrite)
-        else:
-            listen(options.preset, folder, options.overwrite)
-    show_section(readme_section(*folders), NAME, options.readme if options.report else (), folders[0] / "table.md")
+
+    def run(folder: Path) -> None:
+        if not SCALES[options.preset].seeds:
+            return listen(options.preset, folder, options.overwrite)
+        conduct(gates(options.preset), folder / "gates", options.overwrite)
+        if options.unheard:
+            conduct(unheard(options.preset, options.unheard), folder / "unheard", options.overwrite)
+
+    run_or_report(options, run, readme_section, NAME)
     return 0
 
 

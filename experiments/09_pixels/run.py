@@ -17,7 +17,8 @@ from typing import Literal
 
 import tyro
 
-from lstm_jax.analysis.pixel_report import readme_section, reference_of
+from lstm_jax.analysis.pixel_report import readme_section
+from lstm_jax.analysis.report import reference_of
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.cli.report import publish, show_section
 from lstm_jax.cli.study import conduct

@@ -19,7 +19,7 @@ import tyro
 
 from lstm_jax.analysis.documents_report import MANIFEST, PACE, SCORES, readme_section
 from lstm_jax.cli.dispatch import guarded
-from lstm_jax.cli.report import show_section
+from lstm_jax.cli.report import run_or_report
 from lstm_jax.cli.study import conduct
 from lstm_jax.studies.plan import Study
 from lstm_jax.train import train_part
@@ -155,17 +155,14 @@ def time_batches(options: Options, out: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     options = tyro.cli(Options, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
-    folders = options.report
-    if not folders:
-        folder = options.out / options.preset
-        folders = (folder,)
+
+    def run(folder: Path) -> None:
         if options.preset == "batching":
-            time_batches(options, folder)
-        else:
-            unit = learn(options, folder)
-            study = gates(options.preset, options.data, unit, options.variant)
-            conduct(study, folder / "gates", options.overwrite)
-    show_section(readme_section(*folders), NAME, options.readme if options.report else (), folders[0] / "table.md")
+            return time_batches(options, folder)
+        unit = learn(options, folder)
+        conduct(gates(options.preset, options.data, unit, options.variant), folder / "gates", options.overwrite)
+
+    run_or_report(options, run, readme_section, NAME)
     return 0
 
 

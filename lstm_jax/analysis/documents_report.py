@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import markdown, overview
-from lstm_jax.studies.collect import Row, find_results, read_rows
+from lstm_jax.analysis.report import markdown, overview, reference_of, show_parts, what_it_took
+from lstm_jax.studies.collect import find_results, read_rows
 from lstm_jax.studies.compare import compare
 from lstm_jax.studies.documents import Score, read_scores
-from lstm_jax.studies.pace import Pace, read_pace
+from lstm_jax.studies.pace import read_pace
 from lstm_jax.train.machine import code_label
 
 SCORES, PACE, MANIFEST = "scores.csv", "batching.csv", "manifest.json"
@@ -36,21 +36,13 @@ def readme_section(*folders: Path) -> str:
     Raises:
         FileNotFoundError: none of them.
     """
-    parts: dict[str, list[str]] = {title: [] for title in (GOOD, TAKEN, FAST)}
-    for folder in folders:
-        if (folder / SCORES).is_file():
-            by = json.loads((folder / MANIFEST).read_text())
-            table = markdown(HEADER, _lines(read_scores(folder / SCORES)), left=3)
-            parts[GOOD].append(f"{table}\n\n{LEGEND} ({by['processor']}, commit {code_label(by)})")
-        if (folder / "gates").is_dir():
-            parts[TAKEN].append(_gates(read_rows(find_results(folder / "gates"))))
-        if (folder / PACE).is_file():
-            parts[FAST].append(_pace(read_pace(folder / PACE)))
-    found = [f"### {title}\n\n{text}" for title, texts in parts.items() for text in texts]
-    if not found:
-        named = ", ".join(map(str, folders))
-        raise FileNotFoundError(f"{named} holds no results: no gates/, no {SCORES}, no {PACE}; run it first")
-    return "\n\n".join(found)
+    return show_parts(folders, {GOOD: (SCORES, _scores), TAKEN: ("gates", _gates), FAST: (PACE, _pace)})
+
+
+def _scores(folder: Path) -> str:
+    by = json.loads((folder / MANIFEST).read_text())
+    table = markdown(HEADER, _lines(read_scores(folder / SCORES)), left=3)
+    return f"{table}\n\n{LEGEND} ({by['processor']}, commit {code_label(by)})"
 
 
 def _lines(scores: Sequence[Score]) -> list[tuple[str, ...]]:
@@ -69,15 +61,14 @@ def _lines(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     ]
 
 
-def _gates(rows: Sequence[Row]) -> str:
-    reference = "V" if any(row.variant == "V" for row in rows) else rows[0].variant
-    machines = sorted({f"{row.device}, commit {row.commit}" for row in rows})
-    seconds = sum(row.seconds for row in rows)
-    legend = f"{len(rows)} networks, {seconds / 60:.0f} minutes of one core ({'; '.join(machines)})."
-    return f"{GATES}\n\n{overview(compare(rows, reference))}\n\n{legend}"
+def _gates(folder: Path) -> str:
+    rows = read_rows(find_results(folder / "gates"))
+    compared = compare(rows, reference_of(row.variant for row in rows))
+    return f"{GATES}\n\n{overview(compared)}\n\n{what_it_took(rows)}"
 
 
-def _pace(paces: Sequence[Pace]) -> str:
+def _pace(folder: Path) -> str:
+    paces = read_pace(folder / PACE)
     header = ("batches", "lengths compiled", "wasted", "documents an update", "updates/s", "documents/s", "first, s")
     lines = [
         (

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import markdown, overview
-from lstm_jax.studies.collect import Row, find_results, read_rows
+from lstm_jax.analysis.report import markdown, overview, reference_of, show_parts, what_it_took
+from lstm_jax.studies.collect import find_results, read_rows
 from lstm_jax.studies.compare import compare
 from lstm_jax.studies.language import Score, read_scores
 from lstm_jax.train.machine import code_label
@@ -33,19 +33,13 @@ def readme_section(*folders: Path) -> str:
     Raises:
         FileNotFoundError: none of them.
     """
-    parts: dict[str, list[str]] = {title: [] for title in (GOOD, TAKEN)}
-    for folder in folders:
-        if (folder / SCORES).is_file():
-            by = json.loads((folder / MANIFEST).read_text())
-            table = markdown(HEADER, _lines(read_scores(folder / SCORES)), left=2)
-            parts[GOOD].append(f"{table}\n\n{LEGEND} ({by['processor']}, commit {code_label(by)})")
-        if (folder / "gates").is_dir():
-            parts[TAKEN].append(_gates(read_rows(find_results(folder / "gates"))))
-    found = [f"### {title}\n\n{text}" for title, texts in parts.items() for text in texts]
-    if not found:
-        named = ", ".join(map(str, folders))
-        raise FileNotFoundError(f"{named} holds no results: no gates/, no {SCORES}; run it first")
-    return "\n\n".join(found)
+    return show_parts(folders, {GOOD: (SCORES, _scores), TAKEN: ("gates", _gates)})
+
+
+def _scores(folder: Path) -> str:
+    by = json.loads((folder / MANIFEST).read_text())
+    table = markdown(HEADER, _lines(read_scores(folder / SCORES)), left=2)
+    return f"{table}\n\n{LEGEND} ({by['processor']}, commit {code_label(by)})"
 
 
 def _lines(scores: Sequence[Score]) -> list[tuple[str, ...]]:
@@ -75,14 +69,11 @@ def both(nats: float) -> str:
     return DASH if math.isnan(nats) else f"{nats:.4f} ({nats / math.log(2):.3f})"
 
 
-def _gates(rows: Sequence[Row]) -> str:
-    reference = "V" if any(row.variant == "V" for row in rows) else rows[0].variant
-    comparisons = compare(rows, reference)
+def _gates(folder: Path) -> str:
+    rows = read_rows(find_results(folder / "gates"))
+    comparisons = compare(rows, reference_of(row.variant for row in rows))
     header = ("bits a symbol", *(comparison.task for comparison in comparisons))
     variants = dict.fromkeys(line.variant for comparison in comparisons for line in comparison.lines)
     means = [{line.variant: line.interval.mean for line in comparison.lines} for comparison in comparisons]
     lines = [(name, *(f"{of.get(name, math.nan) / math.log(2):.3f}" for of in means)) for name in variants]
-    machines = sorted({f"{row.device}, commit {row.commit}" for row in rows})
-    seconds = sum(row.seconds for row in rows)
-    legend = f"{len(rows)} networks, {seconds / 60:.0f} minutes of one core ({'; '.join(machines)})."
-    return f"{GATES}\n\n{overview(comparisons)}\n\n{markdown(header, lines)}\n\n{legend}"
+    return f"{GATES}\n\n{overview(comparisons)}\n\n{markdown(header, lines)}\n\n{what_it_took(rows)}"

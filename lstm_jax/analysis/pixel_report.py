@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, markdown
+from lstm_jax.analysis.report import MARKS, markdown, reference_of
 from lstm_jax.studies.collect import Row, find_results, read_rows
 from lstm_jax.studies.compare import Comparison, Line, compare
 
@@ -16,11 +16,6 @@ PUBLISHED = (
 )
 """Test accuracy in per cent of all 784 pixels, both as "Efficiently Modeling Long Sequences with Structured State
 Spaces", 2022, prints them in its table 12."""
-
-
-def reference_of(cells: Sequence[str]) -> str:
-    """What the others are compared with: V where it is one of them, else the first cell."""
-    return "V" if "V" in cells else cells[0]
 
 
 def readme_section(folder: Path) -> str:

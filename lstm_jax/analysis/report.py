@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lstm_jax.studies.collect import find_results, read_rows, write_atomically
+from lstm_jax.studies.collect import Row, find_results, read_rows, write_atomically
 from lstm_jax.studies.compare import Comparison, Line, compare
 from lstm_jax.studies.statistics import Interval
 
@@ -149,6 +149,41 @@ def _count(comparisons: Sequence[Comparison]) -> str:
 def readme_section(folder: Path, reference: str = "V") -> str:
     """What a README shows between its markers: the overview of the results in a folder."""
     return overview(compare(read_rows(find_results(folder)), reference))
+
+
+def show_parts(folders: Sequence[Path], parts: Mapping[str, tuple[str, Callable[[Path], str]]]) -> str:
+    """What folders hold of an experiment of several parts, each part under its title.
+
+    Args:
+        folders: of results, such as those of several presets.
+        parts: by title, the file or folder in it that a part is made from, and how it is made from the folder.
+
+    Raises:
+        FileNotFoundError: none of the parts is there.
+    """
+    found = [
+        f"### {title}\n\n{make(folder)}"
+        for title, (needed, make) in parts.items()
+        for folder in folders
+        if (folder / needed).exists()
+    ]
+    if not found:
+        named, missing = ", ".join(map(str, folders)), ", ".join(f"no {needed}" for needed, _ in parts.values())
+        raise FileNotFoundError(f"{named} holds no results: {missing}; run it first")
+    return "\n\n".join(found)
+
+
+def reference_of(cells: Iterable[str]) -> str:
+    """What the others are compared with: V where it is one of them, else the first cell."""
+    cells = list(cells)
+    return "V" if "V" in cells else cells[0]
+
+
+def what_it_took(rows: Sequence[Row]) -> str:
+    """How many networks, how long, and on what."""
+    machines = sorted({f"{row.device}, commit {row.commit}" for row in rows})
+    minutes = sum(row.seconds for row in rows) / 60
+    return f"{len(rows)} networks, {minutes:.0f} minutes of one core ({'; '.join(machines)})."
 
 
 def embed(text: str, name: str, section: str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 
-from lstm_jax.analysis.report import markdown, overview
-from lstm_jax.studies.collect import Row, find_results, read_rows
+from lstm_jax.analysis.report import markdown, overview, show_parts, what_it_took
+from lstm_jax.studies.collect import find_results, read_rows
 from lstm_jax.studies.compare import compare
-from lstm_jax.studies.readings import Reading, error_rates, read_readings
+from lstm_jax.studies.readings import error_rates, read_readings
 from lstm_jax.train.machine import code_label
 
 DASH = "–"
@@ -35,22 +35,14 @@ def readme_section(*folders: Path) -> str:
     Raises:
         FileNotFoundError: none of them.
     """
-    parts: dict[str, list[str]] = {title: [] for title in (GOOD, TAKEN, NEVER)}
-    rows: list[Row] = []
-    for folder in folders:
-        if (folder / READINGS).is_file():
-            parts[GOOD].append(_readings(read_readings(folder / READINGS), folder / MANIFEST))
-        if (folder / "gates").is_dir():
-            rows += (gates := read_rows(find_results(folder / "gates")))
-            parts[TAKEN].append(f"{_errors(ERRORS)}\n\n{overview(compare(gates, 'V'))}")
-        if (folder / "unheard").is_dir():
-            rows += (unheard := read_rows(find_results(folder / "unheard")))
-            parts[NEVER].append(_unheard(unheard))
-    found = [f"### {title}\n\n{text}" for title, texts in parts.items() for text in texts]
-    if not found:
-        named = ", ".join(map(str, folders))
-        raise FileNotFoundError(f"{named} holds no results: no gates/, no unheard/, no {READINGS}; run it first")
-    return "\n\n".join([*found, *([_legend(rows)] if rows else [])])
+    made = {GOOD: (READINGS, _readings), TAKEN: ("gates", _gates), NEVER: ("unheard", _unheard)}
+    studies = [folder / part for folder in folders for part in ("gates", "unheard")]
+    rows = [row for study in studies if study.is_dir() for row in read_rows(find_results(study))]
+    return "\n\n".join([show_parts(folders, made), *([what_it_took(rows)] if rows else [])])
+
+
+def _gates(folder: Path) -> str:
+    return f"{_errors(ERRORS)}\n\n{overview(compare(read_rows(find_results(folder / 'gates')), 'V'))}"
 
 
 def _errors(views: Iterable[str]) -> str:
@@ -58,8 +50,9 @@ def _errors(views: Iterable[str]) -> str:
     return f"{text[0].upper()}{text[1:]}. Greedy readings."
 
 
-def _unheard(rows: Sequence[Row]) -> str:
+def _unheard(folder: Path) -> str:
     """A row a speaker, a column a view, and the mean of the speakers that each has."""
+    rows = read_rows(find_results(folder / "unheard"))
     scores: dict[str, dict[str, float]] = {}
     for row in rows:
         view, _, speaker = row.task.partition(", ")
@@ -71,8 +64,8 @@ def _unheard(rows: Sequence[Row]) -> str:
     return f"{UNHEARD} {_errors(views)}\n\n{table}"
 
 
-def _readings(readings: Sequence[Reading], manifest: Path) -> str:
-    lines = []
+def _readings(folder: Path) -> str:
+    readings, lines = read_readings(folder / READINGS), []
     for view in dict.fromkeys(reading.view for reading in readings):
         of_view = [reading for reading in readings if reading.view == view]
         truths = [reading.truth for reading in of_view]
@@ -82,15 +75,9 @@ def _readings(readings: Sequence[Reading], manifest: Path) -> str:
             rates = error_rates(truths, guesses)
             cells += [_percent(rate) if any(guesses) else DASH for rate in (rates[1:] if way == "lexicon" else rates)]
         lines.append(tuple(cells))
-    by = json.loads(manifest.read_text())
+    by = json.loads((folder / MANIFEST).read_text())
     return f"{markdown(HEADER, lines)}\n\n{SYMBOLS} ({by['processor']}, commit {code_label(by)})"
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
-
-
-def _legend(rows: Sequence[Row]) -> str:
-    machines = sorted({f"{row.device}, commit {row.commit}" for row in rows})
-    seconds = sum(row.seconds for row in rows)
-    return f"{len(rows)} networks, {seconds / 60:.0f} minutes of one core ({'; '.join(machines)})."

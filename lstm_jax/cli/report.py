@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import tyro
 
@@ -55,6 +56,27 @@ def show_section(section: str, name: str, readmes: Iterable[Path] = (), table: P
     for readme in readmes:
         write_atomically(readme, embed(readme.read_text(), name, section).encode())
     print(section)
+
+
+class Presets(Protocol):
+    """Options of an experiment whose presets have a folder each, and whose report may join several of them."""
+
+    @property
+    def preset(self) -> str: ...
+    @property
+    def out(self) -> Path: ...
+    @property
+    def report(self) -> tuple[Path, ...]: ...
+    @property
+    def readme(self) -> tuple[Path, ...]: ...
+
+
+def run_or_report(options: Presets, run: Callable[[Path], None], section: Callable[..., str], name: str) -> None:
+    """Run a preset into its folder, or, with --report, run nothing; then show and keep what the folders hold."""
+    folders = options.report or (options.out / options.preset,)
+    if not options.report:
+        run(*folders)
+    show_section(section(*folders), name, options.readme if options.report else (), folders[0] / "table.md")
 
 
 def publish(folder: Path, reference: str = "V", out: Path | None = None) -> list[Path]:

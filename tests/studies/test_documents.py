@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from lstm_jax.studies import documents
 from lstm_jax.studies.documents import (
     Score,
-    area_under_curve,
     best_threshold,
-    f1_score,
     log_odds,
     measure_parts,
     read_scores,
@@ -40,24 +39,24 @@ def arrays(pairs) -> tuple[np.ndarray, np.ndarray]:
 def test_the_area_is_the_share_of_pairs_in_the_right_order(pairs):
     odds, labels = arrays(pairs)
     won = [(a > b) + (a == b) / 2 for a, b in itertools.product(odds[labels == 1], odds[labels == 0])]
-    assert area_under_curve(odds, labels) == pytest.approx(np.mean(won))
+    assert measure_parts((odds, labels), (odds, labels))["auc"] == pytest.approx(np.mean(won))
 
 
 @given(JUDGED)
 def test_no_other_threshold_has_a_better_f1(pairs):
     odds, labels = arrays(pairs)
-    got = f1_score(odds >= best_threshold(odds, labels), labels)
-    assert got == pytest.approx(max(f1_score(odds >= at, labels) for at in np.arange(-3.5, 4)))
+    got = f1_score(labels, odds >= best_threshold(odds, labels))
+    assert got == pytest.approx(max(f1_score(labels, odds >= at, zero_division=0) for at in np.arange(-3.5, 4)))
     assert best_threshold(odds, labels) not in odds
 
 
 @given(JUDGED)
 def test_f1_is_the_harmonic_mean_of_precision_and_recall(pairs):
     odds, labels = arrays(pairs)
-    answers = odds > 0
+    answers = odds >= best_threshold(-odds, labels)  # a poor threshold, of another part
     right = (answers & (labels == 1)).sum()
     want = 0.0 if right == 0 else 2 / (answers.sum() / right + labels.sum() / right)
-    assert f1_score(answers, labels) == pytest.approx(want)
+    assert measure_parts((-odds, labels), (odds, labels))["f1"] == pytest.approx(want)
 
 
 def test_the_threshold_comes_from_the_validation_part_alone():
