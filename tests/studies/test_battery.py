@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from lstm_jax.analysis.battery_report import publish, readme_section, table
 from lstm_jax.names import UnknownName
+from lstm_jax.online import streams
 from lstm_jax.studies import battery_run
 from lstm_jax.studies.battery import BATTERY, chosen_rows
 from lstm_jax.studies.battery_results import TrialResult, read_results, write_results
@@ -93,6 +96,18 @@ def test_trials_on_streams_go_at_their_own_pace_stopped_or_not(tmp_path, monkeyp
         run_row(row, tmp_path / "b", 2, lambda: False, stop)
     again = run_row(row, tmp_path / "b", 2, lambda: False, moments.append)
     assert without_time(again) == without_time(whole)
+
+
+def test_a_training_stream_counts_once_its_tests_are_over():
+    row, seeds = BATTERY["cerg"], jnp.arange(2)
+    protocol = replace(row.protocol, longest_training=60, longest_test=60, tests=2)
+    state, counted, busy = streams.begin(protocol, seeds), np.zeros(2, int), 0
+    for _ in range(60):
+        state, _ = streams.advance(protocol, state, seeds, jnp.int32(1))
+        training = np.asarray(state.test) == 0
+        counted, busy = np.where(training, state.streams, counted), busy + (~training).sum()
+        assert np.asarray(state.seen).tolist() == counted.tolist()
+    assert counted.min() >= 2 and busy >= 20
 
 
 def trial(row: str, seed: int, met: tuple[int, int] = (0, 0), **changes) -> TrialResult:

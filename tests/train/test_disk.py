@@ -135,6 +135,8 @@ def test_a_run_from_disk_is_bitwise_the_run_from_memory_also_when_it_was_interru
 def test_what_cannot_be_read_ahead_is_refused_with_what_to_do(pixels, tiny, tmp_path):
     with pytest.raises(UsageError, match="task 'adding' is drawn anew for every batch"):
         load_problem(DataConfig("adding"), from_disk=True)
+    with pytest.raises(UsageError, match="read at random, got batching='bucketed'"):
+        load_problem(replace(pixels.data, batching="bucketed", cuts=2), from_disk=True)
     with pytest.raises(UsageError, match="2 trials would read the disk each in an order of its own.*data_seed"):
         train(tiny(trials=2), tmp_path / "two", from_disk=True)
     with pytest.raises(UsageError, match="learned from by `train` only"):
