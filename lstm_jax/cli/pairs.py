@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-PAIRED = "--data.options"
-"""The option, of every verb that has it, whose values are pairs."""
+PAIRED = ("--data.options", "--data.test-options")
+"""The options, of every verb that has them, whose values are pairs."""
 
 
 def split_pairs(arguments: Sequence[str]) -> list[str]:
-    """The arguments with each ``name=value`` after ``--data.options`` as two; a value keeps the ``=`` in it."""
+    """The arguments with each ``name=value`` after one of ``PAIRED`` as two; a value keeps the ``=`` in it."""
     split: list[str] = []
     within, value_next = False, False
     for argument in arguments:
         option, _, first = argument.partition("=")
-        if option == PAIRED and first:  # --data.options=length=20
+        if option in PAIRED and first:  # --data.options=length=20
             within, value_next = True, "=" not in first
-            split += [PAIRED, *first.split("=", 1)]
+            split += [option, *first.split("=", 1)]
         elif argument.startswith("--"):
-            within, value_next = argument == PAIRED, False
+            within, value_next = argument in PAIRED, False
             split.append(argument)
         elif within and not value_next and "=" in argument:
             split += argument.split("=", 1)

@@ -46,7 +46,7 @@ def _row(trial: Trial, problem: Problem, outcome: Outcome) -> Row:
         input_noise=config.data.input_noise,
         metric=problem.metric,
         higher_is_better=problem.higher_is_better,
-        chance=_chance(config.data.name, config.data.options),
+        chance=_chance(config.data.name, config.data.options_of_test),
         test=outcome.test[problem.metric],
         validation=outcome.validation,
         test_by_sequence=outcome.test[problem.metric + BY_SEQUENCE],

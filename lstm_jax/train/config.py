@@ -25,6 +25,9 @@ __all__ = [
     "to_json",
 ]
 
+PAIRS = ("options", "test_options")
+"""Settings of the data that are names and values."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -151,6 +154,8 @@ class DataConfig:
     """Name in TASKS or DATASETS."""
     options: tuple[tuple[str, Option], ...] = ()
     """Options of the task, or of the data set's view: `length 20` or `length=20 longest=30`; a mapping in Python."""
+    test_options: tuple[tuple[str, Option], ...] = ()
+    """Options that a task's test set has instead: `length 500` tests on longer sequences than those learned from."""
     batch_size: int = 32
     """Sequences in each training step; of a text, streams."""
     input_noise: float = 0.0
@@ -166,12 +171,15 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Sort the options, so that equal settings are equal records."""
-        pairs = self.options.items() if isinstance(self.options, Mapping) else self.options
-        object.__setattr__(self, "options", tuple(sorted(((str(k), v) for k, v in pairs), key=lambda pair: pair[0])))
+        for field_name in PAIRS:
+            given = getattr(self, field_name)
+            pairs = given.items() if isinstance(given, Mapping) else given
+            ordered = tuple(sorted(((str(name), value) for name, value in pairs), key=lambda pair: pair[0]))
+            object.__setattr__(self, field_name, ordered)
+            names = [name for name, _ in ordered]
+            if len(set(names)) < len(names):
+                raise ValueError(f"DataConfig: each option is given once, got {names}")
         check_types(self)
-        names = [name for name, _ in self.options]
-        if len(set(names)) < len(names):
-            raise ValueError(f"DataConfig: each option is given once, got {names}")
         at_least(self, 1, "batch_size", "eval_size", "eval_batch_size", "cuts")
         at_least(self, 0, "input_noise")
         known(self, "batching")
@@ -180,6 +188,11 @@ class DataConfig:
                 f"DataConfig: bucketed batches have 2 or more cuts, packed ones 1, got batching={self.batching!r} and "
                 f"cuts={self.cuts}"
             )
+
+    @property
+    def options_of_test(self) -> tuple[tuple[str, Option], ...]:
+        """Those of the test set, whole."""
+        return tuple({**dict(self.options), **dict(self.test_options)}.items())
 
 
 @dataclass(frozen=True)
@@ -251,7 +264,7 @@ class Config:
 def to_json(config: Config) -> str:
     """The config as JSON text; ``from_json`` gives back an equal record."""
     tree = dataclasses.asdict(config)
-    tree["data"]["options"] = dict(config.data.options)
+    tree["data"] |= {name: dict(getattr(config.data, name)) for name in PAIRS}
     return json.dumps(tree, indent=2, allow_nan=False) + "\n"
 
 

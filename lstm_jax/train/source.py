@@ -17,9 +17,10 @@ from lstm_jax.names import nearest
 from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.batching import BucketSource, DatasetSource, in_rows, wasted_share
-from lstm_jax.train.config import DataConfig, UsageError
+from lstm_jax.train.config import DataConfig, Option, UsageError
 from lstm_jax.train.cuts import best_cuts, longest_in_batches
 from lstm_jax.train.disk import DiskSource
+from lstm_jax.train.held_out import by_example, evaluation_sets
 from lstm_jax.train.objective import metric_names
 from lstm_jax.train.records import warn
 from lstm_jax.train.streams import StreamSource, in_streams
@@ -126,6 +127,8 @@ def load_problem(config: DataConfig, from_disk: bool = False) -> Problem:
         return _task_problem(config)
     from lstm_jax.datasets import DATASETS
 
+    if config.name in DATASETS and config.test_options:
+        raise UsageError(f"data set {config.name!r} brings its own test part, got test_options; leave them out")
     if config.name in DATASETS:
         return _disk_problem(config) if from_disk else _dataset_problem(config)
     raise UsageError(f"no task or data set is called {config.name!r}; {nearest(config.name, [*TASKS, *DATASETS])}")
@@ -136,7 +139,7 @@ def outline(config: DataConfig) -> Outline:
     from lstm_jax.datasets import DATASETS
 
     if config.name in TASKS:
-        return Outline(**_facts(_task(config)))
+        return Outline(**_facts(_task(config.name, config.options)))
     about = DATASETS[config.name]
     return Outline(streams=about.symbols is not None, **_facts(about))
 
@@ -144,21 +147,30 @@ def outline(config: DataConfig) -> Outline:
 def _task_problem(config: DataConfig) -> Problem:
     if config.batching != "random":
         raise UsageError(f"task {config.name!r} draws all anew, got batching={config.batching!r}; leave it out")
-    task = _task(config)
-    drawn = (_draw(task, stream(EVALUATION_SEED, purpose), config.eval_size) for purpose in (VALIDATION, TEST))
-    validation, test = (_by_example(batch) for batch in drawn)
+    task, tested = _task(config.name, config.options), _task(config.name, config.options_of_test)
+    facts, others = _facts(task), _facts(tested)
+    if facts != others:
+        differing = ", ".join(
+            f"{name} {facts[name]} and {others[name]}" for name in FACTS if facts[name] != others[name]
+        )
+        raise UsageError(f"task {config.name!r}: training and test differ in more than their strings: {differing}")
+    drawn = (
+        _draw(one, stream(EVALUATION_SEED, purpose), config.eval_size)
+        for one, purpose in ((task, VALIDATION), (tested, TEST))
+    )
+    validation, test = (by_example(batch) for batch in drawn)
     source = TaskSource(task, config.batch_size)
     length = validation.inputs.shape[1]
     cuts = _cuts(config, np.asarray(validation.lengths), length)
     return _problem(config, task, source, evaluation_sets(config, validation, test), length, cuts)
 
 
-def _task(config: DataConfig) -> Any:
-    kind, options = TASKS[config.name], dict(config.options)
+def _task(name: str, pairs: tuple[tuple[str, Option], ...]) -> Any:
+    kind, options = TASKS[name], dict(pairs)
     known = [option.name for option in fields(kind)]
     for option in options:
         if option not in known:
-            raise UsageError(f"task {config.name!r} has no option {option!r}; {nearest(option, known)}")
+            raise UsageError(f"task {name!r} has no option {option!r}; {nearest(option, known)}")
     try:
         return kind(**options)
     except (TypeError, ValueError) as error:
@@ -255,45 +267,3 @@ def _facts(about: Any) -> dict[str, Any]:
 @partial(jax.jit, static_argnums=(0, 2))
 def _draw(task: Any, key: jax.Array, count: int) -> Batch:
     return task.sample(key, count)
-
-
-def _by_example(batch: Batch) -> Batch:
-    """Batch axis first, as rows on disk."""
-    inputs, targets, lengths, mask = (np.asarray(array) for array in batch)
-    return Batch._make([inputs.swapaxes(0, 1), targets.swapaxes(0, 1), lengths, mask.swapaxes(0, 1)])
-
-
-def evaluation_sets(config: DataConfig, *sets: Any) -> list[Batch]:
-    """Each of ``sets`` (batch-major examples) in batches ``(E, T, B, ...)`` of one shape: one program serves all.
-
-    Shorter sequences are padded to the common T; rows of length 0 that count nothing fill the last batch. Where
-    batches are cut, rows of like length stand together.
-    """
-    if config.cuts > 1:
-        sets = tuple(_sorted(examples) for examples in sets)
-    counts = [len(examples.lengths) for examples in sets]
-    if min(counts) == 0:
-        raise ValueError(f"{config.name}: an evaluation set needs at least 1 sequence, got {counts}")
-    size = min(config.eval_batch_size, max(counts))
-    steps, rows = (max(examples[n].shape[1] for examples in sets) for n in range(2))  # of inputs and of targets
-    return [_batches(examples, size, steps, rows) for examples in sets]
-
-
-def _sorted(examples: Any) -> Any:
-    order = np.argsort(np.asarray(examples.lengths), kind="stable")
-    return type(examples)._make(np.asarray(array)[order] for array in examples)
-
-
-def _batches(examples: Any, size: int, steps: int, rows: int) -> Batch:
-    number = -(-len(examples.lengths) // size)
-
-    def shape(array: Any, *tail: int) -> np.ndarray:
-        array = np.asarray(array)
-        full = (number * size, *tail, *array.shape[1 + len(tail) :])
-        padded = np.pad(array, [(0, want - have) for want, have in zip(full, array.shape, strict=True)])
-        return padded.reshape(number, size, *full[1:])
-
-    inputs, mask = (shape(array, steps) for array in (examples.inputs, examples.loss_mask))
-    targets = shape(examples.targets, rows)
-    parts = inputs.swapaxes(1, 2), targets.swapaxes(1, 2), shape(examples.lengths), mask.swapaxes(1, 2)
-    return Batch._make(jnp.asarray(part) for part in parts)

@@ -25,3 +25,4 @@ def test_data_options_may_be_joined_by_equals_signs(given, capsys):
 def test_only_names_of_data_options_are_split_at_equals_signs():
     arguments = ["--out", "a=b", "--data.options", "order", "x=y", "rule=p=q", "--train.seed=4", "c=d"]
     assert split_pairs(arguments) == [*arguments[:5], "rule", "p=q", *arguments[6:]]
+    assert split_pairs(["--data.test-options=length=9"]) == ["--data.test-options", "length", "9"]

@@ -50,7 +50,8 @@ optimizers = st.builds(
     schedule=names("schedule"),
     ema=st.floats(0, 1, exclude_max=True),
 )
-data = st.builds(DataConfig, name=st.text(), options=st.dictionaries(st.text(), option), input_noise=real)
+options = st.dictionaries(st.text(), option)
+data = st.builds(DataConfig, name=st.text(), options=options, test_options=options, input_noise=real)
 trains = st.builds(TrainConfig, seed=st.integers(0, 2**32 - 1), steps=positive, patience=st.none() | positive)
 
 share = st.floats(0, 1, exclude_max=True)

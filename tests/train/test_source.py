@@ -8,16 +8,8 @@ import pytest
 from lstm_jax.datasets.sequences import Sequences, take
 from lstm_jax.tasks import TASKS
 from lstm_jax.train.config import DataConfig
-from lstm_jax.train.source import (
-    DATA,
-    TEST,
-    VALIDATION,
-    DatasetSource,
-    TaskSource,
-    evaluation_sets,
-    load_problem,
-    stream,
-)
+from lstm_jax.train.held_out import evaluation_sets
+from lstm_jax.train.source import DATA, TEST, VALIDATION, DatasetSource, TaskSource, load_problem, stream
 
 
 def sequences(count, steps=3):
@@ -97,6 +89,29 @@ def test_an_unknown_name_suggests_the_nearest():
 def test_an_unknown_option_is_named():
     with pytest.raises(ValueError, match="'adding' has no option 'lenght'; did you mean 'length'"):
         load_problem(DataConfig("adding", {"lenght": 3}))
+
+
+def test_the_test_set_alone_may_hold_longer_sequences():
+    config = DataConfig("parity", {"length": 5}, test_options={"length": 9, "shortest": 8}, eval_size=20)
+    longer, usual = load_problem(config), load_problem(DataConfig("parity", {"length": 5}, eval_size=20))
+    assert set(np.asarray(longer.test.lengths).ravel().tolist()) <= {0, 9, 10}  # with the question mark
+    assert longer.length == usual.length == 6 and longer.train == usual.train
+    np.testing.assert_array_equal(longer.validation.lengths, usual.validation.lengths)
+    np.testing.assert_array_equal(longer.validation.inputs[:, :6], usual.validation.inputs)
+    assert load_problem(DataConfig("parity", {"length": 9, "shortest": 8}, eval_size=20)).test.inputs.shape[1] == 10
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (DataConfig("tiny_shakespeare", test_options={"window": 9}), "its own test part"),
+        (DataConfig("temporal_order", test_options={"relevant": 3}), "output_size 4 and 8"),
+        (DataConfig("parity", test_options={"lenght": 3}), "no option 'lenght'; did you mean 'length'"),
+    ],
+)
+def test_a_test_set_of_another_kind_is_refused(config, message):
+    with pytest.raises(ValueError, match=message):
+        load_problem(config)
 
 
 def test_an_empty_set_is_refused():
