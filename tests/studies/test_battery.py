@@ -36,8 +36,20 @@ def test_the_battery_has_every_row_of_the_tables():
 
 def test_streams_have_rows_with_forget_gates_and_peepholes_and_without():
     names = {row.name for row in PRINTED if row.streams}
-    assert {"cerg", "cerg-decay", "cerg-1997", "cerg-reset", "msd", "gts", "gts-np", "pfg-rectangle-25-np"} <= names
-    assert len(names) == 4 + 2 + 2 + 2 * 3 * 2
+    assert {
+        "cerg",
+        "cerg-decay",
+        "cerg-1997",
+        "cerg-reset",
+        "cnto",
+        "cnto-decay",
+        "cnto-1997",
+        "msd",
+        "gts",
+        "gts-np",
+        "pfg-rectangle-25-np",
+    } <= names
+    assert len(names) == 4 + 3 + 2 + 2 + 2 * 3 * 2
     assert BATTERY["cerg"].cap == 30_000 and BATTERY["cerg-reset"].protocol.reset
     assert BATTERY["gts-np"].protocol == replace(BATTERY["gts"].protocol, net=BATTERY["msd-np"].protocol.net)
 

@@ -55,27 +55,70 @@ def test_float32_is_within_1e_5_of_float64(name):
     close(gradients(name, *narrow, lengths), want, 1e-5)
 
 
+TOPS = (9, 14, 5, 35)
+"""Most steps, sequences, inputs and cells of a random shape."""
+
+
+@partial(jax.jit, static_argnums=0)
+def scan_at_the_top(name, params, xs, lengths, weights):
+    """Gradients of the plain scan at the largest shape: one program a variant, as it takes seconds to compile."""
+
+    def loss(params, xs):
+        ys, state = lj.unroll(name, params, xs, lengths, backend="scan")
+        return (weights * ys).sum() + state.c.sum(), (ys, state)
+
+    slopes, found = jax.grad(loss, (0, 1), has_aux=True)(params, xs)
+    return found, slopes
+
+
+def weights_of(name, inputs, hidden, draw):
+    """Shapes of the variant's weights, filled by ``draw(shape)``; nothing is compiled."""
+    shapes = jax.eval_shape(lambda key: lj.init_params(key, name, inputs, hidden), jax.random.key(0))
+    return jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
+
+
+def grown(array, shape):
+    """With zeros behind, up to that shape: cells, inputs and sequences that are not there."""
+    return np.pad(array, [(0, top - size) for size, top in zip(array.shape, shape, strict=True)])
+
+
 @needs_kernel
 @pytest.mark.usefixtures("x64")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_shape_and_lengths_agree_with_the_plain_scan(data):
     """Shapes that meet every height and width of a tile: in float64 to its rounding, where no cancelling sum can hide
     or feign an error, and in float32 to 1e-5 of the largest number.
     """
-    draw = data.draw
-    steps, batch, inputs, hidden = (draw(st.integers(1, top)) for top in (9, 14, 5, 35))
-    lengths = draw(st.none() | st.lists(st.integers(0, steps), min_size=batch, max_size=batch))
-    name = draw(st.sampled_from(["V", "FGR", "GRU"]))
-    params = lj.init_params(jax.random.key(steps), name, inputs, hidden, dtype=jnp.float64, initializers="pytorch")
-    xs = jax.random.normal(jax.random.key(batch), (steps, batch, inputs), jnp.float64)
-    want = gradients(name, params, xs, lengths, backend="scan")
-    close(gradients(name, params, xs, lengths), want, 1e-11)
-    narrow = jax.tree.map(lambda a: a.astype(jnp.float32), (params, xs))
-    flat, flat_want = (
-        jnp.concatenate([a.ravel() for a in jax.tree.leaves(tree)])
-        for tree in (gradients(name, *narrow, lengths), want)
+    steps, batch, inputs, hidden = sizes = tuple(data.draw(st.integers(1, top)) for top in TOPS)
+    lengths = data.draw(st.none() | st.lists(st.integers(0, steps), min_size=batch, max_size=batch))
+    name = data.draw(st.sampled_from(["V", "FGR", "GRU"]))
+    rng = np.random.default_rng(sizes)
+    params = weights_of(name, inputs, hidden, lambda shape: rng.uniform(-0.5, 0.5, shape))
+    xs, weights = rng.normal(size=sizes[:3]), rng.normal(size=(steps, batch, hidden))
+
+    tops = weights_of(name, *TOPS[2:], np.zeros)
+    whole = scan_at_the_top(
+        name,
+        jax.tree.map(lambda a, top: grown(a, top.shape), params, tops),
+        grown(xs, TOPS[:3]),
+        grown(np.full(batch, steps) if lengths is None else np.array(lengths), TOPS[1:2]),
+        grown(weights, (*TOPS[:2], TOPS[3])),
     )
+
+    def native(params, xs, weights):
+        def loss(params, xs):
+            ys, state = lj.unroll(name, params, xs, lengths, backend="native")
+            return (weights * ys).sum() + state.c.sum(), (ys, state)
+
+        slopes, found = jax.grad(loss, (0, 1), has_aux=True)(*jax.tree.map(jnp.asarray, (params, xs)))
+        return found, slopes
+
+    got = native(params, xs, weights)
+    want = jax.tree.map(lambda top, like: top[tuple(slice(size) for size in like.shape)], whole, got)
+    close(got, want, 1e-11)
+    narrow = native(*jax.tree.map(lambda a: a.astype(np.float32), (params, xs, weights)))
+    flat, flat_want = (np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)]) for tree in (narrow, want))
     close(flat, flat_want, 1e-5)
 
 
