@@ -49,7 +49,6 @@ MODELS: Mapping[str, ModelConfig] = {
 }
 """Every entrant; where nothing else is said, forget gates start with a bias of 1."""
 STARTS = tuple(name for name in MODELS if ", " in name)
-STARTED = ("copy", "adding")  # tasks on which these are tried
 CHOSEN = Path(__file__).with_name("rates.csv")
 """The learning rate of each entrant on each task, by --choose-rates."""
 CANDIDATES = (0.003, 0.01, 0.03)
@@ -61,16 +60,24 @@ LOOKS = 10
 
 @dataclass(frozen=True)
 class Ladder:
-    """One task: its lengths, its other options, and the steps of a run at every length."""
+    """One task: its lengths, the steps of a run at every length, its other options.
+
+    ``learned``: the length of training, where it is shorter than the one that is tested; ``tested``: further options
+    of the test.
+    """
 
     lengths: tuple[int, ...]
     steps: int
     options: Mapping[str, Option] = field(default_factory=dict)
+    learned: int | None = None
+    tested: Mapping[str, Option] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How long one preset takes. ``parameters``: of every network; ``tuned``: learning rates from the file."""
+    """How long one preset takes. ``parameters``: of every network; ``tuned``: learning rates from the file, otherwise
+    the second of ``CANDIDATES``; ``started``: tasks on which other starts of the gates are tried.
+    """
 
     ladders: Mapping[str, Ladder]
     seeds: int
@@ -79,6 +86,7 @@ class Scale:
     eval_size: int = 500
     variants: tuple[str, ...] = tuple(MODELS)
     tuned: bool = True
+    started: tuple[str, ...] = ("copy", "adding")
 
 
 SCALES = {
@@ -91,6 +99,16 @@ SCALES = {
             "parity": Ladder((5, 15, 40), 1500),
         },
         seeds=5, parameters=1500, batch=16,
+    ),
+    "goals": Scale(
+        {
+            "copy": Ladder((500,), 8000),
+            "adding": Ladder((750,), 6000),
+            "anbncn": Ladder((120,), 6000, learned=40, tested={"shortest": 41}),
+            "parity": Ladder((500,), 8000, learned=40, tested={"shortest": 500}),
+        },
+        seeds=3, parameters=20_000, batch=32, tuned=False, variants=("V", "V, chrono", "V, uniform"),
+        started=("copy", "adding", "anbncn", "parity"),
     ),
     "default": Scale(
         {
@@ -120,17 +138,23 @@ SCALES = {
 
 def entrants(preset: str, task: str) -> tuple[str, ...]:
     """Who climbs this task's ladder."""
-    return tuple(name for name in SCALES[preset].variants if name not in STARTS or task in STARTED)
+    return tuple(name for name in SCALES[preset].variants if name not in STARTS or task in SCALES[preset].started)
 
 
 def run_of(preset: str, task: str, length: int) -> Config:
     """One task at one length: Adam, gradient norm clipped at 1, rate falling to 0 (cosine)."""
     scale = SCALES[preset]
     ladder = scale.ladders[task]
-    options = tuple({"length": length, **ladder.options}.items())
+    options = {"length": ladder.learned or length, **ladder.options}
+    tested = {"length": length, **ladder.tested} if ladder.learned else {}
     return Config(
         optimizer=OptimizerConfig(learning_rate=CANDIDATES[1], schedule="cosine"),
-        data=DataConfig(task, options, scale.batch, eval_size=scale.eval_size, eval_batch_size=scale.eval_size),
+        data=DataConfig(
+            *(task, options, scale.batch),
+            eval_size=scale.eval_size,
+            eval_batch_size=scale.eval_size,
+            test_options=tested,
+        ),
         train=TrainConfig(steps=ladder.steps, eval_every=ladder.steps // LOOKS),
     )
 

@@ -154,8 +154,6 @@ class DataConfig:
     """Name in TASKS or DATASETS."""
     options: tuple[tuple[str, Option], ...] = ()
     """Options of the task, or of the data set's view: `length 20` or `length=20 longest=30`; a mapping in Python."""
-    test_options: tuple[tuple[str, Option], ...] = ()
-    """Options that a task's test set has instead: `length 500` tests on longer sequences than those learned from."""
     batch_size: int = 32
     """Sequences in each training step; of a text, streams."""
     input_noise: float = 0.0
@@ -168,6 +166,8 @@ class DataConfig:
     """Lengths that batches are cut to: each runs at the shortest that holds it; 1 runs all at the longest."""
     batching: str = "random"
     """Sequences of a batch: random, bucketed (those of one cut), packed (rows of several, batch_size counts rows)."""
+    test_options: tuple[tuple[str, Option], ...] = ()
+    """Options that a task's test set has instead: `length 500` tests on longer sequences than those learned from."""
 
     def __post_init__(self) -> None:
         """Sort the options, so that equal settings are equal records."""

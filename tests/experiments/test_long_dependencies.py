@@ -57,6 +57,19 @@ def test_every_cell_climbs_every_ladder_and_other_starts_those_of_copy_and_addin
         criterion_of(task, TASKS[task]().metric)
 
 
+def test_the_goals_are_tested_at_their_lengths_and_learned_from_no_longer_ones(experiment):
+    goals = {"copy": (500, 500, None), "adding": (750, 750, None), "anbncn": (40, 120, 41), "parity": (40, 500, 500)}
+    assert list(experiment.SCALES["goals"].ladders) == list(goals)
+    for task, (learned, tested, shortest) in goals.items():
+        plan = experiment.study("goals", task)
+        assert plan.variants == ("V", "V, chrono", "V, uniform") and plan.seeds == 3
+        ((name, config),) = plan.tasks
+        assert split_label(name) == (task, tested) and dict(config.data.options)["length"] == learned
+        drawn = TASKS[task](**dict(config.data.options_of_test))
+        assert drawn.length == tested and getattr(drawn, "shortest", None) == shortest
+        criterion_of(task, TASKS[task]().metric)
+
+
 def test_all_networks_of_a_task_have_nearly_equal_numbers_of_parameters(experiment, rates):
     for preset in BIG:
         scale = experiment.SCALES[preset]
