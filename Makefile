@@ -75,7 +75,7 @@ forecast: $(RUN_READY) ## hours ahead beside naive and linear forecasts; PRESET=
 	  $(BIN)/python experiments/08_forecasting/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
 
-pixels: $(RUN_READY) ## a digit read pixel by pixel, gates taken away; PRESET=smoke|quick|full, OVERWRITE=1 starts anew
+pixels: $(RUN_READY) ## a digit read pixel by pixel, gates taken away; PRESET=smoke|quick|best|full, OVERWRITE=1 starts anew
 	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
 	  $(BIN)/python experiments/09_pixels/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
@@ -133,8 +133,8 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/07_language/README.md
 	@$(BIN)/python experiments/08_forecasting/run.py --report experiments/08_forecasting/results \
 	  --readme experiments/08_forecasting/README.md
-	@[ ! -d experiments/09_pixels/results ] || $(BIN)/python experiments/09_pixels/run.py \
-	  --report experiments/09_pixels/results --readme experiments/09_pixels/README.md
+	@for run in quick best; do $(BIN)/python experiments/09_pixels/run.py \
+	  --report experiments/09_pixels/results/$$run --readme experiments/09_pixels/README.md; done
 	@[ ! -d experiments/10_documents/results ] || $(BIN)/python experiments/10_documents/run.py \
 	  --report experiments/10_documents/results --readme experiments/10_documents/README.md
 	@$(BIN)/python experiments/00_speed/run.py --out experiments/00_speed/results \

@@ -40,7 +40,7 @@ def test_presets_read_49_196_and_784_pixels_by_the_data_set_s_own_view(experimen
     for preset in experiment.SCALES:
         _, config = experiment.study(preset).tasks[1]
         steps[preset] = DATASETS["mnist"].view(rows, **dict(config.data.options)).inputs.shape[1]
-    assert steps == {"smoke": 49, "quick": 196, "full": 784}
+    assert steps == {"smoke": 49, "quick": 196, "best": 196, "full": 784}
 
 
 def test_a_run_is_cut_into_chunks_of_one_length_that_end_with_an_evaluation(experiment):
@@ -94,4 +94,4 @@ def test_one_seed_claims_no_difference_and_the_first_cell_stands_in_for_v(tmp_pa
 
 def test_help_names_the_presets():
     shown = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True).stdout
-    assert all(word in shown for word in ("smoke", "quick", "full", "--report", "--variant"))
+    assert all(word in shown for word in ("smoke", "quick", "best", "full", "--report", "--variant"))
