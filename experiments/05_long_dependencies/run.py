@@ -102,12 +102,12 @@ SCALES = {
     ),
     "goals": Scale(
         {
-            "copy": Ladder((500,), 8000),
-            "adding": Ladder((750,), 6000),
+            "copy": Ladder((500,), 16_000),
+            "adding": Ladder((750,), 8000),
             "anbncn": Ladder((120,), 6000, learned=40, tested={"shortest": 41}),
-            "parity": Ladder((500,), 8000, learned=40, tested={"shortest": 500}),
+            "parity": Ladder((500,), 4000, learned=40, tested={"shortest": 500}),
         },
-        seeds=3, parameters=20_000, batch=32, tuned=False, variants=("V", "V, chrono", "V, uniform"),
+        seeds=3, parameters=20_000, batch=16, tuned=False, variants=("V", "V, chrono", "V, uniform"),
         started=("copy", "adding", "anbncn", "parity"),
     ),
     "default": Scale(
@@ -236,8 +236,8 @@ def gather(preset: str, out: Path) -> list[Row]:
 class Options:
     """Up to which length is a task learned? Twelve cells of equal size on ladders of lengths."""
 
-    preset: Literal["smoke", "quick", "default", "full"] = "quick"
-    """smoke: under a minute, means nothing; quick: about 20 minutes on two cores; default: half a day; full: weeks."""
+    preset: Literal["smoke", "quick", "goals", "default", "full"] = "quick"
+    """smoke: means nothing; quick: 20 minutes on two cores; goals: V at great lengths; default: half a day; full."""
     tasks: tuple[str, ...] = ()
     """Only these tasks of the preset; the report shows all that were run."""
     out: Path | None = None
@@ -254,6 +254,8 @@ class Options:
     """Run nothing; make table and figure anew from the results in this folder."""
     readme: tuple[Path, ...] = ()
     """With --report: Markdown files whose section between the markers is brought up to date."""
+    name: str = NAME
+    """Name of these markers."""
 
 
 def main(arguments: list[str]) -> int:
@@ -261,7 +263,7 @@ def main(arguments: list[str]) -> int:
     if options.readme and options.report is None:
         raise UsageError("--readme shows the results in a folder: name it with --report")
     if options.report is not None:
-        return report(options.report, options.readme)
+        return report(options.report, options.readme, options.name)
     out = options.out or Path("results") / NAME / options.preset
     tasks = wanted(options.preset, options.tasks)
     if options.choose_rates:
@@ -283,11 +285,11 @@ def wanted(preset: str, tasks: tuple[str, ...]) -> tuple[str, ...]:
     return tasks or tuple(known)
 
 
-def report(folder: Path, readmes: tuple[Path, ...] = ()) -> int:
+def report(folder: Path, readmes: tuple[Path, ...] = (), name: str = NAME) -> int:
     """Table and figure from the results alone; also the sections of READMEs."""
     written = write_ladder_report(folder)
     for readme in readmes:
-        write_atomically(readme, embed(readme.read_text(), NAME, readme_section(folder)).encode())
+        write_atomically(readme, embed(readme.read_text(), name, readme_section(folder)).encode())
     print(f"wrote {', '.join(map(str, [*written, *readmes]))}")
     return 0
 
