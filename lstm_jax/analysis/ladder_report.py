@@ -32,8 +32,9 @@ def write_ladder_report(folder: Path, out: Path | None = None, reference: str = 
 
 
 def readme_section(folder: Path, reference: str = "V") -> str:
-    """What a README shows between its markers: the lengths that every variant solves."""
-    return summary(ladders(read_rows(find_results(folder)), reference), "###")
+    """What a README shows between its markers: the lengths that every variant solves; of one length, how well."""
+    found = ladders(read_rows(find_results(folder)), reference)
+    return goal_table(found) if all(len(ladder.lengths) == 1 for ladder in found) else summary(found, "###")
 
 
 def full_table(found: Sequence[Ladder]) -> str:
@@ -65,6 +66,32 @@ def start_table(found: Sequence[Ladder]) -> str:
     variants = dict.fromkeys(name for climb in started for name in (climb.base, climb.variant) if name is not None)
     together = sorted(variants, key=lambda name: list(variants).index(name.partition(SEPARATOR)[0]))
     return _reaches(ladders_, together)
+
+
+def goal_table(found: Sequence[Ladder]) -> str:
+    """Tasks of one length each: one row a variant, the seeds that solved it and their median score."""
+    climbs = [{climb.variant: climb.rungs[ladder.lengths[0]] for climb in ladder.climbs} for ladder in found]
+    rows = [
+        (name, *(_goal(by_variant.get(name)) for by_variant in climbs))
+        for name in dict.fromkeys(name for by_variant in climbs for name in by_variant)
+    ]
+    header = ("variant", *(f"{ladder.task}, T = {ladder.lengths[0]}" for ladder in found))
+    solved = "; ".join(_title(ladder) for ladder in found)
+    chances = ", ".join(f"{ladder.task} {number(ladder.chance)}" for ladder in found)
+    legend = (
+        f"Seeds that solved it of all, and the median test score. Solved: {solved}. Without any memory: {chances}."
+    )
+    return f"{markdown(header, rows)}\n\n{legend}"
+
+
+def _goal(rung: Rung | None) -> str:
+    if rung is None:
+        return DASH
+    return f"{rung.share.successes} of {rung.share.trials}, {_median(rung)}"
+
+
+def _median(rung: Rung) -> str:
+    return number(rung.median) if math.isfinite(rung.median) else "no score"
 
 
 def _starts(ladder: Ladder) -> list[Climb]:
@@ -140,8 +167,7 @@ def _rung(rung: Rung | None) -> str:
     if rung is None:
         return DASH
     share = rung.share
-    median = number(rung.median) if math.isfinite(rung.median) else "no score"
-    return f"{share.successes}/{share.trials} [{share.low:.2f}, {share.high:.2f}], {median}"
+    return f"{share.successes}/{share.trials} [{share.low:.2f}, {share.high:.2f}], {_median(rung)}"
 
 
 def _legend(found: Sequence[Ladder]) -> str:

@@ -93,11 +93,12 @@ class Climb(NamedTuple):
 
 
 class Ladder(NamedTuple):
-    """All variants on one task, the reference first; lengths rise."""
+    """All variants on one task, the reference first; lengths rise. ``chance`` is that of the shortest."""
 
     task: str
     metric: str
     higher_is_better: bool
+    chance: float
     criterion: Criterion
     reference: str
     lengths: tuple[int, ...]
@@ -165,7 +166,8 @@ def _ladder(task: str, rows: Sequence[Row], reference: str) -> Ladder:
     order = sorted(found, key=lambda variant: variant != reference)
     climbs = [_climb(variant, found[variant], lengths, reference) for variant in order]
     criterion = criterion_of(task, first.metric)
-    return Ladder(task, first.metric, first.higher_is_better, criterion, reference, lengths, _judged(climbs))
+    chance = next(row.chance for row in rows if split_label(row.task)[1] == lengths[0])
+    return Ladder(task, first.metric, first.higher_is_better, chance, criterion, reference, lengths, _judged(climbs))
 
 
 def _climb(variant: str, found: Mapping[int, Sequence[Row]], lengths: Sequence[int], reference: str) -> Climb:

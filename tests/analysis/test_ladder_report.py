@@ -78,6 +78,15 @@ def test_tasks_are_columns_and_a_dash_stands_for_what_was_not_run():
     assert "multiplication: mse < 0.1 x chance" in table and "adding: mse < 0.01" in table
 
 
+def test_tasks_of_one_length_show_how_well_they_are_solved(tmp_path):
+    write_rows(tmp_path / "results.csv", rows(V={750: 4}) + rows("multiplication", V={60: 0}, RNN={60: 5}))
+    section = readme_section(tmp_path)
+    assert line(section, "variant") == ["variant", "adding, T = 750", "multiplication, T = 60"]
+    assert line(section, "V") == ["V", "4 of 5, 0.0010", "0 of 5, 0.1600"]
+    assert line(section, "RNN") == ["RNN", "–", "5 of 5, 0.0010"]
+    assert "adding: mse < 0.01; multiplication" in section and "adding 0.1667" in section
+
+
 def test_diverged_trials_are_told():
     made = rows(V=HIGH)
     lost = [row._replace(diverged=True, test=math.nan) if row.task == "adding@50" else row for row in made]
