@@ -160,15 +160,16 @@ void forward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::Sp
   shared_scratch.end();
 }
 
-// to (rows, columns) += the rows from `row` and the columns from `column` of sums in panels of `height` rows.
-template <typename T>
-void add(int64_t rows, int64_t columns, const T* sums, int64_t height, int64_t row, int64_t column, T* to) {
+// to (rows, columns) = or += the rows from `row` and the columns from `column` of sums in panels of `height` rows.
+template <bool kFresh, typename T>
+void gather_panels(int64_t rows, int64_t columns, const T* sums, int64_t height, int64_t row, int64_t column, T* to) {
   constexpr int kPanel = Lanes<T>::kPanel;
   for (int64_t done = 0; done < columns;) {
     const int64_t from = column + done, in = from % kPanel, width = std::min(columns - done, kPanel - in);
     const T* panel = sums + (from / kPanel * height + row) * kPanel + in;
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t j = 0; j < width; ++j) to[r * columns + done + j] += panel[r * kPanel + j];
+      for (int64_t j = 0; j < width; ++j)
+        to[r * columns + done + j] = (kFresh ? T(0) : to[r * columns + done + j]) + panel[r * kPanel + j];
     done += width;
   }
 }
@@ -204,15 +205,16 @@ void backward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::S
   run_parts(pool, shares.size(),
             [&](int64_t part) { run_backward(way, W, R, Q, shares[part], sums[part], own_scratch); });
 
-  std::memset(d_W, 0, I * G * sizeof(T));
-  std::memset(d_R, 0, H * G * sizeof(T));
   std::memset(d_b, 0, G * sizeof(T));
   if (d_p) std::memset(d_p, 0, cell.peepholes * H * sizeof(T));
-  if (d_Q) std::memset(d_Q, 0, fed * cell.fed_rows * cell.n * sizeof(T));
-  for (const Gradients<T>& share : sums) {  // always in this order: a run repeats to the bit
-    add(I, G, share.weights, fan_in, 0, 0, d_W);
-    add(H, G, share.weights, fan_in, I, 0, d_R);
-    if (d_Q) add(fed, cell.fed_rows * cell.n, share.weights, fan_in, I + H, cell.fed_first * cell.n, d_Q);
+  const auto gather = [&](const Gradients<T>& share, auto into) {
+    into(I, G, share.weights, fan_in, 0, 0, d_W);
+    into(H, G, share.weights, fan_in, I, 0, d_R);
+    if (d_Q) into(fed, cell.fed_rows * cell.n, share.weights, fan_in, I + H, cell.fed_first * cell.n, d_Q);
+  };
+  for (std::size_t part = 0; part < sums.size(); ++part) {  // always in this order: a run repeats to the bit
+    const Gradients<T>& share = sums[part];
+    part == 0 ? gather(share, gather_panels<true, T>) : gather(share, gather_panels<false, T>);
     for (int64_t j = 0; j < G; ++j) d_b[j] += share.b[j];
     for (int64_t j = 0; j < cell.peepholes * H; ++j) d_p[j] += share.p[j];
   }

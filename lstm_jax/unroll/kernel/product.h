@@ -87,7 +87,7 @@ inline void tile(int64_t depth, const T* const* rows, int64_t step, const T* pan
   Vector sum[kRows][kWide];
 #pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int j = 0; j < kWide; ++j) sum[r][j] = load<T>(sums + r * stride + j / 2 * across + j % 2 * kLanes);
   for (int64_t k = 0; k < depth; ++k) {
     if constexpr (kPanels == 1) {
@@ -102,7 +102,7 @@ inline void tile(int64_t depth, const T* const* rows, int64_t step, const T* pan
       Vector factor[kRows];
 #pragma GCC unroll 6
       for (int r = 0; r < kRows; ++r) factor[r] = rows[r][k * step] - Vector{};
-#pragma GCC unroll 8
+#pragma GCC unroll 12
       for (int j = 0; j < kWide; ++j) {
         const Vector weight = load<T>(panel + (j / 2) * apart + k * 2 * kLanes + (j % 2) * kLanes);
 #pragma GCC unroll 6
@@ -112,7 +112,7 @@ inline void tile(int64_t depth, const T* const* rows, int64_t step, const T* pan
   }
 #pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int j = 0; j < kWide; ++j)
       std::memcpy(sums + r * stride + j / 2 * across + j % 2 * kLanes, &sum[r][j], sizeof(Vector));
 }
@@ -130,6 +130,21 @@ void tiles(int64_t count, int64_t depth, const T* const* rows, int64_t step, con
   }
 }
 
+constexpr int kWidest = 6;  // panels that a single row takes at once: 12 sums
+
+template <typename T>
+void wide_tile(int64_t width, int64_t depth, const T* const* row, int64_t step, const T* panel, int64_t apart, T* sums,
+               int64_t stride, int64_t across) {
+  switch (width) {
+    case 1: return tile<T, 1, 1>(depth, row, step, panel, apart, sums, stride, across);
+    case 2: return tile<T, 1, 2>(depth, row, step, panel, apart, sums, stride, across);
+    case 3: return tile<T, 1, 3>(depth, row, step, panel, apart, sums, stride, across);
+    case 4: return tile<T, 1, 4>(depth, row, step, panel, apart, sums, stride, across);
+    case 5: return tile<T, 1, 5>(depth, row, step, panel, apart, sums, stride, across);
+    default: return tile<T, 1, 6>(depth, row, step, panel, apart, sums, stride, across);
+  }
+}
+
 // sums (count, columns), rows `stride` apart, += rows (count, depth) times the panels. Element k of a row stands at
 // rows[r][k * step]. A panel stays in the first cache while all rows pass it; few rows take several panels at once,
 // for enough independent sums. Writes whole panels, their sums `across` apart: rows lie whole, `stride` at least
@@ -141,9 +156,15 @@ void multiply(int64_t count, const T* const* rows, int64_t step, const Panels<T>
   const int64_t panels = padded<T>(weights.columns) / kPanel, apart = weights.depth * kPanel;
   const T* panel = weights.data;
   int64_t n = 0;
-  if (count == 1)
-    for (; n + 4 <= panels; n += 4, panel += 4 * apart, sums += 4 * across)
-      tile<T, 1, 4>(weights.depth, rows, step, panel, apart, sums, stride, across);
+  if (count == 1) {
+    const int64_t groups = (panels + kWidest - 1) / kWidest;
+    for (int64_t group = 0; group < groups; ++group) {  // of equal width: a narrow one takes as long as a wide one
+      const int64_t end = panels * (group + 1) / groups, width = end - n;
+      wide_tile(width, weights.depth, rows, step, panel, apart, sums, stride, across);
+      n = end, panel += width * apart, sums += width * across;
+    }
+    return;
+  }
   if (count <= 3)
     for (; n + 2 <= panels; n += 2, panel += 2 * apart, sums += 2 * across)
       tiles<T, 2>(count, weights.depth, rows, step, panel, apart, sums, stride, across);
