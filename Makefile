@@ -133,7 +133,7 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/07_language/README.md
 	@$(BIN)/python experiments/08_forecasting/run.py --report experiments/08_forecasting/results \
 	  --readme experiments/08_forecasting/README.md
-	@for series in etth2 sunspots; do $(BIN)/python experiments/08_forecasting/run.py \
+	@for series in etth2 electricity sunspots; do $(BIN)/python experiments/08_forecasting/run.py \
 	  --report experiments/08_forecasting/results/$$series --readme experiments/08_forecasting/README.md; done
 	@for run in quick best; do $(BIN)/python experiments/09_pixels/run.py \
 	  --report experiments/09_pixels/results/$$run --readme experiments/09_pixels/README.md; done

@@ -144,7 +144,8 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
             axes.set_ylabel(subject.shown)
         for axes in panels[-1]:
             axes.set_xlabel(f"{subject.steps} from the last known one")
-        panels[0, 0].legend(loc="lower left", frameon=False, ncols=3)
+        shown = panels[0, 0].get_legend_handles_labels()
+        figure.legend(*shown, loc="outside lower center", frameon=False, ncols=3)
     return figure
 
 
