@@ -127,6 +127,8 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/04_battery_1997/README.md
 	@$(BIN)/python experiments/05_long_dependencies/run.py --report experiments/05_long_dependencies/results \
 	  --readme experiments/05_long_dependencies/README.md
+	@$(BIN)/python experiments/05_long_dependencies/run.py --report experiments/05_long_dependencies/results/goals \
+	  --readme experiments/05_long_dependencies/README.md --name long_dependencies/goals
 	@$(BIN)/python experiments/06_spoken_digits/run.py --report experiments/06_spoken_digits/results \
 	  --readme experiments/06_spoken_digits/README.md
 	@$(BIN)/python experiments/07_language/run.py --report experiments/07_language/results \
