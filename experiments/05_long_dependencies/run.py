@@ -150,7 +150,9 @@ def run_of(preset: str, task: str, length: int) -> Config:
     return Config(
         optimizer=OptimizerConfig(learning_rate=CANDIDATES[1], schedule="cosine"),
         data=DataConfig(
-            *(task, options, scale.batch),
+            name=task,
+            options=options,
+            batch_size=scale.batch,
             eval_size=scale.eval_size,
             eval_batch_size=scale.eval_size,
             test_options=tested,

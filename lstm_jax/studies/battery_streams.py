@@ -48,7 +48,8 @@ def continual() -> list[BatteryRow]:
 def _continual_order(reber: StreamProtocol) -> list[BatteryRow]:
     """Continual noisy temporal order, sequences of experiment 6b without reset, with the net of the Reber streams.
 
-    An answer is right within the 0.3 of experiment 6. Forget gates begin open: with a bias of 5 a cell keeps half of
+    What was published is recalled (low confidence), the number of weights that of this net. An answer is right within
+    the 0.3 of experiment 6. Forget gates begin open: with a bias of 5 a cell keeps half of
     its state for a hundred steps, the length of a sequence.
     """
     net = replace(reber.net, inputs=8, outputs=8)

@@ -121,7 +121,6 @@ template <typename T, int kPanels>
 void tiles(int64_t count, int64_t depth, const T* const* rows, int64_t step, const T* panel, int64_t apart, T* sums,
            int64_t stride, int64_t across) {
   switch (count) {
-    case 1: return tile<T, 1, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
     case 2: return tile<T, 2, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
     case 3: return tile<T, 3, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
     case 4: return tile<T, 4, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
