@@ -106,18 +106,20 @@ def test_any_shape_and_lengths_agree_with_the_plain_scan(data):
         grown(weights, (*TOPS[:2], TOPS[3])),
     )
 
-    def native(params, xs, weights):
+    @jax.jit  # one small program a shape, instead of one an operation
+    def native(params, xs, weights, lengths):
         def loss(params, xs):
             ys, state = lj.unroll(name, params, xs, lengths, backend="native")
             return (weights * ys).sum() + state.c.sum(), (ys, state)
 
-        slopes, found = jax.grad(loss, (0, 1), has_aux=True)(*jax.tree.map(jnp.asarray, (params, xs)))
+        slopes, found = jax.grad(loss, (0, 1), has_aux=True)(params, xs)
         return found, slopes
 
-    got = native(params, xs, weights)
+    valid = None if lengths is None else np.array(lengths, np.int32)
+    got = native(params, xs, weights, valid)
     want = jax.tree.map(lambda top, like: top[tuple(slice(size) for size in like.shape)], whole, got)
     close(got, want, 1e-11)
-    narrow = native(*jax.tree.map(lambda a: a.astype(np.float32), (params, xs, weights)))
+    narrow = native(*jax.tree.map(lambda a: a.astype(np.float32), (params, xs, weights)), valid)
     flat, flat_want = (np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)]) for tree in (narrow, want))
     close(flat, flat_want, 1e-5)
 
