@@ -20,6 +20,8 @@ from lstm_jax.tasks.timed import Periodic, SpikeDelays, TimedSpikes
 
 STREAMS = 20
 """Purpose of randomness of its own."""
+SUCCESSORS = "legal_successors"
+"""Name of the source of Reber streams whose targets are all symbols that may follow."""
 
 Draw = Callable[[jax.Array, int], jax.Array]
 """From numbers ``(N,)`` within the streams, and a purpose, to random uint32 ``(N,)``."""
@@ -94,6 +96,13 @@ def _reber(task: reber.ContinualReber, state: State, t: jax.Array, words: Draw) 
     return (following, target_node), Shown(x, target, always, always, node == reber.OPENED)
 
 
+def _reber_successors(task: reber.ContinualReber, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+    """The same strings; the target shows every symbol that may come next, not only the one that does."""
+    after, shown = _reber(task, state, t, words)
+    node = jnp.where(t == 0, reber.OPENED, state[1])
+    return after, shown._replace(target=jnp.asarray(reber.LEGAL.T, jnp.float32)[:, node])
+
+
 def _order(
     task: temporal_order.ContinualTemporalOrder, state: State, t: jax.Array, words: Draw
 ) -> tuple[State, Shown]:
@@ -156,9 +165,10 @@ def _row(values: jax.Array) -> jax.Array:
 
 SOURCES: dict[str, tuple[int, Source]] = {
     reber.ContinualReber.name: (2, _reber),
+    SUCCESSORS: (2, _reber_successors),
     temporal_order.ContinualTemporalOrder.name: (2, _order),
     TimedSpikes.name: (1, _timed_spikes),
     SpikeDelays.name: (2, _spike_delays),
     Periodic.name: (0, _periodic),
 }
-"""By the name of the task: how many numbers its source remembers, and the source."""
+"""By the name of the task, or their own: how many numbers its source remembers, and the source."""

@@ -28,7 +28,7 @@ class StreamProtocol:
     """How one experiment trains, and when it stops.
 
     Attributes:
-        task: of ``lstm_jax.tasks`` with a source in ``SOURCES``; its ``length`` (``sequences``) has no part here.
+        task: of ``lstm_jax.tasks``; its ``length`` (``sequences``) has no part here.
         net: the layout.
         rate: learning rate on half the squared error, at every step that has a target.
         tolerance: an answer is right when every output is closer than this to its target; 0.7 is a squared error of
@@ -45,6 +45,7 @@ class StreamProtocol:
         reset: the state is blank again wherever a string of the stream begins (the net is told where).
         scale, gate_biases: initial weights, see ``BlockNet.draw``.
         rule: error signal of the output units, see ``Protocol``.
+        source: of ``SOURCES``, where it is not the one that is named as the task.
     """
 
     task: Any
@@ -63,12 +64,19 @@ class StreamProtocol:
     scale: float = 0.2
     gate_biases: tuple[tuple[str, tuple[float, ...]], ...] = ()
     rule: str = "slope"
+    source: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse an unknown rule, and a task without a source."""
         check_names(self, {"rule": RULES})
-        if self.task.name not in sources.SOURCES:
-            raise ValueError(f"no stream of task {self.task.name!r}; {nearest(self.task.name, sources.SOURCES)}")
+        name = self.source or self.task.name
+        if name not in sources.SOURCES:
+            raise ValueError(f"no stream of task {name!r}; {nearest(name, sources.SOURCES)}")
+
+    @property
+    def streams(self) -> tuple[int, sources.Source]:
+        """How many numbers the source remembers, and the source."""
+        return sources.SOURCES[self.source or self.task.name]
 
 
 class StreamTrials(NamedTuple):
@@ -117,7 +125,7 @@ def begin(protocol: StreamProtocol, seeds: jax.Array) -> StreamTrials:
     """Initial weights of the trials with these seeds ``(N,)``, nothing read."""
     trials, weights = len(seeds), initial_weights(protocol, seeds)
     velocity = jax.tree.map(jnp.zeros_like, weights) if protocol.momentum else None
-    remembered, _ = sources.SOURCES[protocol.task.name]
+    remembered, _ = protocol.streams
 
     def nothing(dtype: jax.typing.DTypeLike = jnp.int32) -> jax.Array:
         return jnp.zeros(trials, dtype)
@@ -178,7 +186,7 @@ def _next(
     protocol: StreamProtocol, keys: jax.Array, trials: StreamTrials
 ) -> tuple[sources.State, sources.Shown, jax.Array]:
     """The next step of each stream, and whether the net is blank before it ``(N,)``."""
-    _, source = sources.SOURCES[protocol.task.name]
+    _, source = protocol.streams
     number = trials.streams * (protocol.tests + 1) + trials.test
     state, shown = source(protocol.task, trials.source, trials.t, sources.draw(keys, number))
     return state, shown, shown.begins if protocol.reset else trials.t == 0

@@ -14,6 +14,7 @@ import math
 from dataclasses import replace
 
 from lstm_jax.online.net import BlockNet
+from lstm_jax.online.sources import SUCCESSORS
 from lstm_jax.online.streams import StreamProtocol
 from lstm_jax.studies.battery_row import BatteryRow, Published, chosen
 from lstm_jax.tasks import TASKS
@@ -41,8 +42,13 @@ def continual() -> list[BatteryRow]:
             name, "Continual embedded Reber grammar (2000)", setting, replace(protocol, **changes), published
         )
         rows += [row, chosen(row, "plain", rule="plain"), chosen(row, "reads-on", stops=False, longest_training=1000)]
-    slow = chosen(rows[3], "per-hundred-streams", rate_decay=0.99**0.01)
-    return [*rows, slow, *_continual_order(protocol)]
+        shown = {"source": SUCCESSORS, "tolerance": 0.49, "full_scores": False}
+        rows.append(chosen(row, "successors", **shown))
+        if "rate_decay" in changes:
+            slowly = {"rate_decay": 0.99**0.01}
+            rows.append(chosen(row, "per-hundred-streams", **slowly))
+            rows.append(chosen(row, "successors-per-hundred", **shown, **slowly))
+    return [*rows, *_continual_order(protocol)]
 
 
 def _continual_order(reber: StreamProtocol) -> list[BatteryRow]:

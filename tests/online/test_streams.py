@@ -40,9 +40,9 @@ PFG = StreamProtocol(
 )  # fmt: skip
 
 
-def shown(task, length: int, streams: int, number: int = 0) -> sources.Shown:
+def shown(task, length: int, streams: int, number: int = 0, name: str | None = None) -> sources.Shown:
     """``length`` steps of ``streams`` streams, a leading axis each."""
-    remembered, source = sources.SOURCES[task.name]
+    remembered, source = sources.SOURCES[name or task.name]
 
     @jax.jit
     def go(number):
@@ -89,6 +89,21 @@ def test_reber_streams_are_whole_strings_of_the_grammar_with_fair_coins():
     lengths = np.diff(np.flatnonzero(np.asarray(given.begins).T.ravel()))
     assert lengths.mean() == pytest.approx(12, abs=0.2)
     assert np.mean(lengths == 9) == pytest.approx(0.25, abs=0.02)
+
+
+def test_successors_are_asked_for_as_the_task_solves_them_in_the_same_streams():
+    task = ContinualReber(length=300)
+    given = shown(task, 300, 16, name=sources.SUCCESSORS)
+    np.testing.assert_array_equal(given.x, shown(task, 300, 16).x)
+    np.testing.assert_array_equal(given.target.swapaxes(1, 2), task.solve(batch(given)))
+    assert set(np.asarray(given.target).sum(axis=1).ravel()) == {1, 2}
+
+
+def test_a_protocol_names_its_source():
+    protocol = replace(CERG, source=sources.SUCCESSORS)
+    assert protocol.streams is sources.SOURCES[sources.SUCCESSORS]
+    with pytest.raises(ValueError, match="no stream of task 'legal_succesors'.*'legal_successors'"):
+        replace(CERG, source="legal_succesors")
 
 
 def test_a_stream_is_a_function_of_trial_and_number():
