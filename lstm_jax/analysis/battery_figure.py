@@ -40,7 +40,10 @@ def battery_figure(found: Sequence[TrialResult]) -> Figure:
     axes.set_xlim(left=0.7 * min(shown, default=1.0))  # an interval of few trials may reach below 0
     axes.set_yticks(range(len(listed)), [row.name for row, *_ in listed], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("sequences until the criterion, over the paper's mean (red); right: trials that met it")
+    axes.set_xlabel(
+        "sequences until the criterion, over the paper's mean (red); right: trials that met it\n"
+        "blue: as printed, grey: another choice; rows that no trial solved are left out"
+    )
     axes.grid(axis="x", alpha=0.3, which="both")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

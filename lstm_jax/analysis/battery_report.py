@@ -57,7 +57,7 @@ def table(found: Sequence[TrialResult]) -> str:
             parts.append(f"### {experiment}\n\n{markdown(header, lines, left=3)}")
     missing = [name for name in BATTERY if ":" not in name and name not in rows]
     if missing:
-        parts.append(f"Not run: {', '.join(f'`{name}`' for name in missing)}.")
+        parts.append(f"Not run as printed: {', '.join(f'`{name}`' for name in missing)}.")
     return "\n\n".join([*parts, _legend(found)])
 
 

@@ -25,7 +25,9 @@ DASH = "–"
 INSIDE = "coverage_80"
 POINTS: Mapping[str, str] = MappingProxyType({"mse": "MSE", "mae": "MAE"})
 DOUBTS: Mapping[str, str] = MappingProxyType({"crps": "CRPS", INSIDE: "inside"})
-TRUTH, MEDIAN, BAND = "#000000", "#0072B2", "#56B4E9"
+TRUTH, MEDIAN = "#000000", "#0072B2"
+BANDS = ("#9ACBEA", "#D9ECF8")
+"""One a level, opaque: what the legend shows is what is drawn."""
 
 
 def publish(folder: Path) -> tuple[Path, Path]:
@@ -145,7 +147,7 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
         for axes in panels[-1]:
             axes.set_xlabel(f"{subject.steps} from the last known one")
         shown = panels[0, 0].get_legend_handles_labels()
-        figure.legend(*shown, loc="outside lower center", frameon=False, ncols=3)
+        figure.legend(*shown, loc="outside lower center", frameon=False, ncols=2)
     return figure
 
 
@@ -154,8 +156,7 @@ def _fan(axes: Axes, quantiles: np.ndarray, truth: np.ndarray, context: int) -> 
     ahead = steps[context:]
     for n, level in reversed(list(enumerate(LEVELS))):
         low, high = quantiles[1 + 2 * n : 3 + 2 * n]
-        label = f"{100 * level:.0f} % of samples" if level == LEVELS[0] else None
-        axes.fill_between(ahead, low, high, color=BAND, alpha=0.3, linewidth=0, label=label)
+        axes.fill_between(ahead, low, high, color=BANDS[n], linewidth=0, label=f"{100 * level:.0f} % of samples")
     axes.plot(ahead, quantiles[0], color=MEDIAN, linewidth=0.8, label="median")
     axes.plot(steps, truth, color=TRUTH, linewidth=0.6, label="what came")
     axes.axvline(0, color=TRUTH, linewidth=0.4, linestyle=":")

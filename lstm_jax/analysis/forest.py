@@ -179,14 +179,18 @@ def _legend(figure: Figure, comparisons: Sequence[Comparison]) -> None:
     from matplotlib.patches import Patch
 
     reference = comparisons[0].reference
-    labels = {"": "no difference shown", "worse": f"worse than {reference}", "better": f"better than {reference}"}
-    present = {line.verdict for comparison in comparisons for line in comparison.lines}
+    lines = [line for comparison in comparisons for line in comparison.lines]
+    spread = any(math.isfinite(line.interval.low) for line in lines)
+    neutral = "no difference shown" if spread else "score of one seed"
+    labels = {"": neutral, "worse": f"worse than {reference}", "better": f"better than {reference}"}
+    present = {line.verdict for line in lines}
     handles: list = [
         Line2D([], [], ls="-", lw=1.1, ms=4, mec="white", mew=0.5, label=labels[verdict], **STYLE[verdict])
         for verdict in labels
         if verdict in present
     ]
-    handles.append(Patch(color=BAND, alpha=0.3, lw=0, label=f"95 % interval of {reference}"))
+    if spread:
+        handles.append(Patch(color=BAND, alpha=0.3, lw=0, label=f"95 % interval of {reference}"))
     if any(math.isfinite(comparison.chance) for comparison in comparisons):
         handles.append(Line2D([], [], color=CHANCE, lw=0.8, ls=(0, (4, 2)), label="chance"))
     figure.legend(

@@ -122,6 +122,6 @@ def _foot(figure: Figure, panels: Sequence[Sequence[Axes]], found: Sequence[Ladd
     if marks:
         parts.append(f"{marks} solved than {found[0].reference}")
         if any(SEPARATOR in climb.variant for ladder in found for climb in ladder.climbs):
-            parts.append("below the gap than the usual start")
+            parts.append("below the gap: than the same cell with the usual start")
     legend = (";\n" if len(found) == 1 else "; ").join(parts)
     figure.supxlabel(legend, fontsize=FONT["legend.fontsize"], color="#333333")

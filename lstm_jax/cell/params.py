@@ -157,7 +157,7 @@ def check_params(variant: Variant, params: Params) -> tuple[int, int]:
     """Input and hidden size of weights that fit the variant; leading axes (trials) are let through.
 
     Raises:
-        TypeError: not ``Params``.
+        TypeError: not ``Params``, or weights that are not floating.
         ValueError: a shape that the variant does not have.
     """
     if not isinstance(params, Params):
@@ -185,7 +185,15 @@ def check_params(variant: Variant, params: Params) -> tuple[int, int]:
                 f"params.{name} has shape {shape}, variant {variant.name} with I={inputs}, H={hidden} has {want} "
                 f"(rows {'-'.join(variant.rows)}): were these weights made for another variant?"
             )
+        if got is not None and not jnp.issubdtype(got.dtype, jnp.floating):
+            raise TypeError(f"params.{name} is {got.dtype}, weights are floating: cast it")
     return inputs, hidden
+
+
+def check_no_trials(params: Params) -> None:
+    """Raises ValueError for weights with an axis of trials, where one cell is computed."""
+    if params.W.ndim != 3:
+        raise ValueError(f"params.W must be (I, G, n), got {params.W.shape}: run a trial axis with jax.vmap")
 
 
 def _split_rows(variant: Variant, packed: jax.Array, names: tuple[str, ...]) -> dict[str, jax.Array]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax.cell.params import Params, check_params
+from lstm_jax.cell.params import Params, check_no_trials, check_params
 from lstm_jax.cell.variants import Variant, positive, resolve
 
 
@@ -93,6 +93,7 @@ def lstm_step(
     """
     variant = resolve(variant)
     inputs, hidden = check_params(variant, params)
+    check_no_trials(params)
     x = check_features("x", x, inputs)
     state = check_state(variant, params, state, x.shape[:-1], hidden, "state")
     state, act = cell(variant, params.p, *products(variant, params, state, x), state)

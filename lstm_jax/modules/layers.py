@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.cell.step import State, initial_state, state_dtype
+from lstm_jax.cell.step import State, check_features, initial_state, state_dtype
 from lstm_jax.cell.variants import Variant, positive
+from lstm_jax.unroll.sequence import check_resets
 from lstm_jax.unroll.stack import Stack, States, init_stack, unroll_stack
 
 
@@ -81,16 +82,19 @@ class Layers:
         """Outputs in the order of the inputs, and the final states; ``dropout_key=None`` drops nothing."""
         time_first = _as_is if time_major else _swap
         _check_axes(xs, time_major, isinstance(initial_state, State))
+        xs = check_features("LSTM: xs", xs, stack[0][0].W.shape[0])
+        if resets is not None:  # before the axes change places: messages name them as they came
+            resets = time_first(check_resets(resets, xs.shape, time_major))
         stack = cast(stack, self.dtype)
         if initial_state is None and start is not None:
             initial_state = _for_each(xs.shape[1 if time_major else 0], cast(start, state_dtype(stack[0][0])))
         ys, states = unroll_stack(
             self.variant,
             stack,
-            time_first(jnp.asarray(xs)),
+            time_first(xs),
             lengths,
             initial_state,
-            None if resets is None else time_first(jnp.asarray(resets)),
+            resets,
             backend=self.backend,
             remat_chunk=self.remat_chunk,
             dropout=0.0 if dropout_key is None else self.dropout,

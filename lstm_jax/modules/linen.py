@@ -126,7 +126,7 @@ class LSTMCell(nn.RNNCellBase):
     @nn.nowrap
     def initialize_carry(self, rng: jax.Array, input_shape: tuple[int, ...]) -> State:
         """The blank state; ``rng`` is not used."""
-        dtype = jnp.promote_types(self.param_dtype, jnp.float32)
+        dtype = jnp.promote_types(self.param_dtype if self.dtype is None else self.dtype, jnp.float32)
         return initial_state(self.variant, input_shape[:-1], self.features, dtype)
 
     @property
@@ -138,9 +138,13 @@ class LSTMCell(nn.RNNCellBase):
 def core_params(variables: Mapping[str, Any]) -> Any:
     """The weights as ``unroll_stack`` takes them (a cell's: as ``unroll`` and ``lstm_step`` take them)."""
     params = variables.get("params", variables)
-    for name in ("stack", "cell"):
-        if name in params:
-            return params[name]
+    while isinstance(params, Mapping):
+        inner = [name for name in ("stack", "cell") if name in params]
+        if not inner:
+            break
+        params = params[inner[0]]  # nn.RNN holds a cell under a name of its own
+    else:
+        return params
     raise KeyError(f"no weights of an lj.linen LSTM or LSTMCell: expected 'stack' or 'cell', got {sorted(params)}")
 
 

@@ -149,7 +149,7 @@ class LSTMCell(nnx.RNNCellBase):
 
     def initialize_carry(self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None) -> State:
         """The state before the first step: blank, or drawn by ``carry_init(key, shape, dtype)`` with ``rngs``."""
-        dtype = jnp.promote_types(self.param_dtype, jnp.float32)
+        dtype = jnp.promote_types(self.param_dtype if self.dtype is None else self.dtype, jnp.float32)
         blank = initial_state(self.variant, input_shape[:-1], self.hidden_features, dtype)
         if carry_init is None:
             return blank

@@ -6,9 +6,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from lstm_jax.cell.params import Params, check_params
+from lstm_jax.cell.params import Params, check_no_trials, check_params
 from lstm_jax.cell.step import State, check_features, check_state, state_dtype
 from lstm_jax.cell.step import initial_state as blank_state
 from lstm_jax.cell.variants import Variant, resolve
@@ -41,16 +42,17 @@ def unroll(
         reverse: run each sequence from its own end; outputs keep their original positions.
         resets: ``(T, B)`` bool (``(B, T)`` if not ``time_major``), the first step of each packed sequence: the state
             before it is blank. A reversed direction is blank before the last step of each.
-        backend: ``"scan"`` (plain, any differentiation mode), ``"fused"`` (own reverse loop, faster; reverse mode
-            only), ``"native"`` (a CPU kernel, where it was built; a batch that ``jit`` itself spreads over several CPU
-            devices is computed whole on each), or ``"auto"``, the fastest that is here.
+        backend: ``"scan"`` (plain, any differentiation mode), ``"fused"`` (own reverse loop, faster; no ``jvp`` of the
+            values, but of their gradient), ``"native"`` (a CPU kernel, where it was built; no ``jvp`` at all, so a
+            Hessian is ``jacrev`` twice; a batch that ``jit`` itself spreads over several CPU devices is computed whole
+            on each), or ``"auto"``, the fastest that is here.
         remat_chunk: keep the state every so many steps and recompute between on the way back: memory for time.
 
     Returns:
         ``ys (T, B, H)`` in the state's type, and the state after each row's last valid step.
 
     Raises:
-        TypeError: xs or lengths of the wrong kind.
+        TypeError: weights, xs, lengths, resets or reverse of the wrong kind.
         ValueError: a shape that does not fit; the message says which, and what was expected.
 
     Examples:
@@ -63,15 +65,19 @@ def unroll(
     variant = resolve(variant)
     hidden, xs = _check_inputs(variant, params, xs)
     run = backend_named(backend, params)
+    if not isinstance(reverse, bool | np.bool_):
+        raise TypeError(f"reverse must be True or False, got {reverse!r}")
+    if resets is not None:
+        resets = check_resets(resets, xs.shape, time_major)
     if not time_major:
-        xs, resets = jnp.swapaxes(xs, 0, 1), resets if resets is None else jnp.swapaxes(jnp.asarray(resets), 0, 1)
+        xs, resets = jnp.swapaxes(xs, 0, 1), None if resets is None else jnp.swapaxes(resets, 0, 1)
     steps, batch = xs.shape[:2]
     if initial_state is None:
         state = _blank(variant, params, xs, hidden)
     else:
         state = check_state(variant, params, initial_state, (batch,), hidden, "initial_state")
     valid = None if lengths is None else valid_steps(check_lengths(lengths, steps, batch), steps)
-    start = None if resets is None else starts(_check_resets(resets, steps, batch), valid, reverse)
+    start = None if resets is None else starts(resets, valid, reverse)
     params, xs, state, valid, start = _equally_varying((params, clean(xs, valid), state, valid, start))
     if steps:
         run = partial(run, variant, reverse)
@@ -118,8 +124,7 @@ def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State,
 def _check_inputs(variant: Variant, params: Params, xs: jax.typing.ArrayLike) -> tuple[int, jax.Array]:
     """Hidden size and inputs, or an error that names what does not fit."""
     inputs, hidden = check_params(variant, params)
-    if params.W.ndim != 3:
-        raise ValueError(f"params.W must be (I, G, n), got {params.W.shape}: run a trial axis with jax.vmap")
+    check_no_trials(params)
     xs = jnp.asarray(xs)
     if xs.ndim != 3:
         raise ValueError(f"xs must have 3 axes, time, batch and features, got shape {xs.shape}")
@@ -132,12 +137,14 @@ def _blank(variant: Variant, params: Params, xs: jax.Array, hidden: int) -> Stat
     return jax.tree.map(lambda like: jnp.zeros_like(xs, dtype=like.dtype, shape=like.shape), shapes)
 
 
-def _check_resets(resets: jax.typing.ArrayLike, steps: int, batch: int) -> jax.Array:
+def check_resets(resets: jax.typing.ArrayLike, inputs: tuple[int, ...], time_major: bool) -> jax.Array:
+    """Marks of first steps as an array, in the order of inputs of this shape, or an error."""
     resets = jnp.asarray(resets)
     if resets.dtype != jnp.bool_:
         raise TypeError(f"resets must be bool, got {resets.dtype}: True marks the first step of a packed sequence")
-    if resets.shape != (steps, batch):
-        raise ValueError(f"resets has shape {resets.shape}, expected (T, B) = ({steps}, {batch})")
+    if resets.shape != inputs[:2]:
+        order = "(T, B)" if time_major else "(B, T)"
+        raise ValueError(f"resets has shape {resets.shape}, expected {order} = {tuple(inputs[:2])}")
     return resets
 
 

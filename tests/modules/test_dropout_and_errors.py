@@ -101,7 +101,12 @@ def test_a_hidden_size_below_1_is_refused(size):
     [
         (lambda lstm: lstm(XS[0]), ValueError, r"shape \(5, 2\), expected \(B, T, I\)"),
         (lambda lstm: lstm(XS[0], time_major=True), ValueError, r"expected \(T, B, I\)"),
-        (lambda lstm: lstm(XS[..., :1]), ValueError, "does not end in the I = 2 features"),
+        (lambda lstm: lstm(XS[..., :1]), ValueError, r"xs with shape \(4, 5, 1\) does not end in the I = 2 features"),
+        (
+            lambda lstm: lstm(XS, resets=jnp.zeros((T, B), bool)),
+            ValueError,
+            r"resets has shape \(5, 4\), expected \(B, T\) = \(4, 5\)",
+        ),
         (lambda lstm: lstm(jnp.ones((B, T, I), jnp.int32)), TypeError, "floating, got int32"),
         (lambda lstm: lstm(XS, np.array([1, 2, 3, 6])), ValueError, r"lengths\[3\] = 6"),
         (lambda lstm: lstm(XS, np.ones(B)), TypeError, "lengths must be integers"),

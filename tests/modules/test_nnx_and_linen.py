@@ -185,7 +185,17 @@ def test_a_cell_in_flax_rnn_is_the_module(variant, lengths):
 
 def test_a_linen_cell_initialises_itself_inside_rnn():
     variables = flax_linen.RNN(linen.LSTMCell(H)).init(jax.random.key(0), normal(0, B, T, I))
+    assert linen.core_params(variables).W.shape == (I, 4, H)
     assert linen.core_params(variables["params"]["cell"]).W.shape == (I, 4, H)
+
+
+def test_a_cell_of_two_types_carries_the_state_of_its_products(x64):
+    """The carry of Flax's RNN is the cell's own, so it has to fit what the cell computes in."""
+    xs = normal(15, B, T, I)
+    by_linen = flax_linen.RNN(linen.LSTMCell(H, dtype=jnp.float64))
+    assert by_linen.apply(by_linen.init(jax.random.key(0), xs), xs).dtype == jnp.float64
+    by_nnx = nnx.LSTMCell(I, H, param_dtype=jnp.float64, dtype=jnp.float32, rngs=flax_nnx.Rngs(0))
+    assert flax_nnx.RNN(by_nnx)(xs).dtype == jnp.float32
 
 
 def test_an_nnx_cell_may_draw_its_first_carry():

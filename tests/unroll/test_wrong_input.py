@@ -47,6 +47,22 @@ BLANK = lj.initial_state("V", (B,), H)
         ({"initial_state": (BLANK.c, BLANK.y)}, TypeError, "must be lstm_jax.State(c=..., y=...), got tuple"),
         ({"resets": jnp.zeros((T, B))}, TypeError, "resets must be bool, got float32"),
         ({"resets": jnp.zeros((B, T), bool)}, ValueError, "resets has shape (2, 5), expected (T, B) = (5, 2)"),
+        (
+            {"resets": jnp.zeros((T, B), bool), "xs": jnp.zeros((B, T, I)), "time_major": False},
+            ValueError,
+            "resets has shape (5, 2), expected (B, T) = (2, 5)",
+        ),
+        ({"reverse": 1}, TypeError, "reverse must be True or False, got 1"),
+        (
+            {"params": PARAMS._replace(R=jnp.ones(PARAMS.R.shape, int))},
+            TypeError,
+            "params.R is int32, weights are floating: cast it",
+        ),
+        (
+            {"params": jax.tree.map(lambda a: a[None], PARAMS)},
+            ValueError,
+            "params.W must be (I, G, n), got (1, 3, 4, 4): run a trial axis with jax.vmap",
+        ),
         ({"backend": "fuse"}, ValueError, "unknown backend 'fuse'; did you mean 'fused'?"),
         ({"variant": "NFGG"}, ValueError, "unknown variant 'NFGG'; did you mean 'NFG'?"),
         ({"variant": "NFG"}, ValueError, "params.W has shape (3, 4, 4), variant NFG with I=3, H=4 has (3, 3, 4)"),
@@ -59,6 +75,12 @@ def test_unroll_names_what_does_not_fit(change, error, message):
     arguments = {"variant": "V", "params": PARAMS, "xs": XS, **change}
     with pytest.raises(error, match=re.escape(message)):
         lj.unroll(**arguments)
+
+
+def test_a_step_refuses_weights_of_many_trials():
+    params = jax.tree.map(lambda a: jnp.stack([a] * B), PARAMS)
+    with pytest.raises(ValueError, match=re.escape("got (2, 3, 4, 4): run a trial axis with jax.vmap")):
+        lj.lstm_step("V", params, BLANK, XS[0])
 
 
 def test_batch_of_the_state_is_checked_against_the_batch_of_the_inputs():
