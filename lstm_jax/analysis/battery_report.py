@@ -94,9 +94,9 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
 
 
 def _given_up(trials: Sequence[TrialResult]) -> str:
-    """How long the others were tried."""
-    tried = sorted({trial.seen for trial in trials if trial.ended != "met"})
-    return f", others not within {tried[-1]:,}" if tried else ""
+    """How long the others were tried, each."""
+    tried = [f"{seen:,}" for seen in sorted({trial.seen for trial in trials if trial.ended != "met"})]
+    return f", others not within {' to '.join(dict.fromkeys([tried[0], tried[-1]]))}" if tried else ""
 
 
 def _wrong(trials: Sequence[TrialResult], goal: int) -> str:
