@@ -138,13 +138,10 @@ class LSTMCell(nn.RNNCellBase):
 def core_params(variables: Mapping[str, Any]) -> Any:
     """The weights as ``unroll_stack`` takes them (a cell's: as ``unroll`` and ``lstm_step`` take them)."""
     params = variables.get("params", variables)
-    while isinstance(params, Mapping):
-        inner = [name for name in ("stack", "cell") if name in params]
-        if not inner:
-            break
-        params = params[inner[0]]  # nn.RNN holds a cell under a name of its own
-    else:
-        return params
+    for name in ("stack", "cell"):
+        if name in params:
+            inner = params[name]
+            return core_params(inner) if isinstance(inner, Mapping) else inner  # nn.RNN holds a cell as "cell"
     raise KeyError(f"no weights of an lj.linen LSTM or LSTMCell: expected 'stack' or 'cell', got {sorted(params)}")
 
 

@@ -31,6 +31,7 @@ def continual() -> list[BatteryRow]:
     million = 1_000_000
     protocol = StreamProtocol(TASKS["continual_reber"](), net, 0.5, 0.7, million, million, 30_000, gate_biases=biases)
     old = {"net": replace(net, gates=("i", "o")), "gate_biases": (biases[0], biases[2])}
+    shown, slowly = {"source": SUCCESSORS, "tolerance": 0.49, "full_scores": False}, {"rate_decay": 0.99**0.01}
     rows = []
     for name, setting, changes, published in (
         ("cerg", "forget gates", {}, Published(424, 100, (18889,), 0.18)),
@@ -42,10 +43,8 @@ def continual() -> list[BatteryRow]:
             name, "Continual embedded Reber grammar (2000)", setting, replace(protocol, **changes), published
         )
         rows += [row, chosen(row, "plain", rule="plain"), chosen(row, "reads-on", stops=False, longest_training=1000)]
-        shown = {"source": SUCCESSORS, "tolerance": 0.49, "full_scores": False}
         rows.append(chosen(row, "successors", **shown))
         if "rate_decay" in changes:
-            slowly = {"rate_decay": 0.99**0.01}
             rows.append(chosen(row, "per-hundred-streams", **slowly))
             rows.append(chosen(row, "successors-per-hundred", **shown, **slowly))
     return [*rows, *_continual_order(protocol)]

@@ -125,6 +125,17 @@ def test_the_report_is_a_pure_function_of_the_results(tmp_path):
     assert contents[0][1].startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [(1, ["score of one seed", "chance"]), (5, ["no difference shown", "95 % interval of V", "chance"])],
+)
+def test_the_legend_speaks_of_tests_and_intervals_only_where_there_are_any(seeds, words):
+    from lstm_jax.analysis.forest import forest_figure
+
+    figure = forest_figure(compare(Made(seeds=seeds).rows(V=1.0, NFG=1.0)))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == words
+
+
 def test_a_figure_exists_for_any_number_of_tasks(tmp_path):
     from lstm_jax.analysis.forest import forest_figure
 

@@ -157,6 +157,14 @@ def test_streams_show_their_best_test_and_no_mean_that_was_not_published():
     assert "best test |" in text and "1 of 1 [21, 100 %] | 100 % | 900 | – | – | – | – |" in text
 
 
+def test_what_unfinished_trials_were_given_is_shown_from_least_to_most():
+    found = [
+        trial("cerg", 0, (20000, 0)),
+        *(trial("cerg", n, seen=seen) for n, seen in [(1, 4864), (2, 30000), (3, 9)]),
+    ]
+    assert "1 of 4 [5, 70 %], others not within 9 to 30,000 |" in table([*FOUND, *found])
+
+
 def test_a_row_with_one_success_claims_no_interval():
     line = next(line for line in table(FOUND).splitlines() if line.startswith("| `order-6a`"))
     assert "20,000 | – | – | 31,390 | – |" in line
