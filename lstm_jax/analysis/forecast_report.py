@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_jax.analysis.report import markdown
-from lstm_jax.studies.forecasting import FAN, ScoreRow, read_scores
+from lstm_jax.studies.forecasting import FAN, LINEAR, ScoreRow, read_scores
 from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.statistics import mean_interval
 from lstm_jax.studies.subjects import subject_of
@@ -25,7 +25,7 @@ DASH = "–"
 INSIDE = "coverage_80"
 POINTS: Mapping[str, str] = MappingProxyType({"mse": "MSE", "mae": "MAE"})
 DOUBTS: Mapping[str, str] = MappingProxyType({"crps": "CRPS", INSIDE: "inside"})
-TRUTH, MEDIAN = "#000000", "#0072B2"
+TRUTH, MEDIAN, LINE = "#000000", "#0072B2", "#D55E00"
 BANDS = ("#9ACBEA", "#D9ECF8")
 """One a level, opaque: what the legend shows is what is drawn."""
 
@@ -118,7 +118,8 @@ def _legend(found: Sequence[ScoreRow]) -> str:
 
 
 def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
-    """A panel a series and cell: what was known, what came, and median and central intervals of one network's samples.
+    """A panel a series and cell: what was known, what came, median and central intervals of one network's samples, and
+    the linear forecast.
 
     Raises:
         ImportError: without matplotlib.
@@ -131,7 +132,7 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
     from lstm_jax.analysis.forest import FONT
 
     context = int(fans["context"])
-    names = [name for name in fans if name != "context" and not name.endswith(" truth")]
+    names = [name for name in fans if name != "context" and not name.endswith((" truth", f" {LINEAR}"))]
     series = list(dict.fromkeys(name.split(" ", 1)[0] for name in names))
     cells = list(dict.fromkeys(name.split(" ", 1)[1] for name in names))
     with matplotlib.rc_context(FONT):
@@ -139,7 +140,7 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
         panels = figure.subplots(len(cells), len(series), squeeze=False, sharex=True, sharey="col")
         for row, cell in zip(panels, cells, strict=True):
             for axes, one in zip(row, series, strict=True):
-                _fan(axes, fans[f"{one} {cell}"], fans[f"{one} truth"], context)
+                _fan(axes, *(fans[f"{one} {what}"] for what in (cell, LINEAR, "truth")), context)
                 axes.set_title(f"{subject_of(one).title}, {cell}", pad=3, loc="left")
         subject = subject_of(series[0])
         for axes in panels[:, 0]:
@@ -147,17 +148,18 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
         for axes in panels[-1]:
             axes.set_xlabel(f"{subject.steps} from the last known one")
         shown = panels[0, 0].get_legend_handles_labels()
-        figure.legend(*shown, loc="outside lower center", frameon=False, ncols=2)
+        figure.legend(*shown, loc="outside lower center", frameon=False, ncols=3)
     return figure
 
 
-def _fan(axes: Axes, quantiles: np.ndarray, truth: np.ndarray, context: int) -> None:
+def _fan(axes: Axes, quantiles: np.ndarray, linear: np.ndarray, truth: np.ndarray, context: int) -> None:
     steps = np.arange(len(truth)) - context + 1
     ahead = steps[context:]
     for n, level in reversed(list(enumerate(LEVELS))):
         low, high = quantiles[1 + 2 * n : 3 + 2 * n]
         axes.fill_between(ahead, low, high, color=BANDS[n], linewidth=0, label=f"{100 * level:.0f} % of samples")
     axes.plot(ahead, quantiles[0], color=MEDIAN, linewidth=0.8, label="median")
+    axes.plot(ahead, linear, color=LINE, linewidth=0.8, linestyle="--", label="linear")
     axes.plot(steps, truth, color=TRUTH, linewidth=0.6, label="what came")
     axes.axvline(0, color=TRUTH, linewidth=0.4, linestyle=":")
     axes.margins(x=0)

@@ -99,9 +99,7 @@ def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
         summary = train_part(config, place, overwrite)
         scored, fans[f"{plan.subject.series} {cell}"] = _network(plan, cell, place, summary)
         found += scored
-    test, last = _cut(plan, "test"), plan.context + SHOWN_STEPS
-    fans[f"{plan.subject.series} truth"] = test.values[SHOWN_WINDOW % len(test.values), :last, SHOWN_CHANNEL]
-    fans["context"] = np.array(plan.context)
+    fans |= beside_fans(plan)
     write_scores(folder / SCORES, found)
     stream = io.BytesIO()
     np.savez_compressed(stream, allow_pickle=False, **fans)
@@ -111,6 +109,18 @@ def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
         {"command": sys.argv, "wall_seconds": round(time.monotonic() - begun, 1), **machine},
     )
     return found
+
+
+def beside_fans(plan: Plan) -> dict[str, np.ndarray]:
+    """What the figure shows beside the cells: what came, the linear forecast of it, and how many steps were known."""
+    series, test = plan.subject.series, _cut(plan, "test")
+    shown = SHOWN_WINDOW % len(test.values)
+    linear = fit_linear(_windows(plan, "train", plan.horizons[-1], 1), _cut(plan, "validation"))
+    return {
+        f"{series} truth": test.values[shown, : plan.context + SHOWN_STEPS, SHOWN_CHANNEL],
+        f"{series} {LINEAR}": linear.forecast(test)[shown, :SHOWN_STEPS, SHOWN_CHANNEL],
+        "context": np.array(plan.context),
+    }
 
 
 def _cut(plan: Plan, part: str) -> Windows:

@@ -40,7 +40,7 @@ def test_presets_read_49_196_and_784_pixels_by_the_data_set_s_own_view(experimen
     for preset in experiment.SCALES:
         _, config = experiment.study(preset).tasks[1]
         steps[preset] = DATASETS["mnist"].view(rows, **dict(config.data.options)).inputs.shape[1]
-    assert steps == {"smoke": 49, "quick": 196, "best": 196, "full": 784}
+    assert steps == {"smoke": 49, "quick": 196, "best": 196, "whole": 784, "full": 784}
 
 
 def test_a_run_is_cut_into_chunks_of_one_length_that_end_with_an_evaluation(experiment):

@@ -77,7 +77,11 @@ def test_table_and_figure_follow_from_the_folder(finished):
     assert table.read_text() == readme_section(folder) + "\n" and figure.stat().st_size > 5000
     with np.load(folder / "fan.npz") as fans:
         assert fans["h1 NP"].shape == (5, 12) and fans["h1 truth"].shape == (42,) and fans["context"] == 30
-        assert len(fan_figure({name: fans[name] for name in fans.files}).axes) == 1
+        (panel,) = fan_figure({name: fans[name] for name in fans.files}).axes
+        (line,) = [line for line in panel.lines if line.get_label() == "linear"]
+        np.testing.assert_array_equal(line.get_ydata(), fans["h1 linear"])
+        errors = ((fans["h1 linear"] - fans["h1 truth"][30:]) ** 2).mean(), ((fans["h1 truth"][30:]) ** 2).mean()
+        assert errors[0] < 0.5 * errors[1]  # the rhythm that this series has
 
 
 ROW = ScoreRow("h1", "V", 0, 24, 90, 1000, 0.4, 0.3, 0.2, 0.79, 0.94, 1.5, "abc", "a cpu")
