@@ -32,8 +32,8 @@ def run(arguments: list[str]) -> int:
         raise UsageError("no WAV file was named: lstm-jax transcribe FILE.wav --run DIR")
     if options.beam < 1:
         raise UsageError(f"--beam must be 1 or more, got {options.beam}")
-    from lstm_jax.datasets.spoken_digits import read_wav
-    from lstm_jax.datasets.spoken_strings import HEARINGS, frames_of
+    from lstm_jax.datasets.spoken_digits import frames_of, read_wav
+    from lstm_jax.datasets.spoken_strings import HEARINGS
     from lstm_jax.train import load_learned
     from lstm_jax.train.ctc import beam_labels, best_of, greedy_labels, logits_of
 

@@ -13,6 +13,7 @@ included, reaches neither values nor gradients. ``clip_features`` is for clips o
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +27,21 @@ FEATURES = 3 * (CEPSTRA + 1)
 FLOOR = 1.0
 """Energies, in squared quantisation steps, are raised to this before the logarithm, so that silence stays finite."""
 
-SMALLEST_DEVIATION = 1e-4
-"""Smaller deviations within a clip count as this one: those of speech are larger, of silence or a single frame 0."""
+
+class Scale(NamedTuple):
+    """What features are measured in: means and deviations over all frames of a training part.
+
+    Never those of the clip itself: the mean of a word as short as a digit's name tells which vowel it has, and without
+    it five times as many are misread (``experiments/06_spoken_digits``).
+
+    Attributes:
+        means: of the K static features; differences have next to none.
+        deviations: of all 3 K, those of first and second differences behind.
+    """
+
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
 
 _product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 """In float32 also where a device would rather round the factors."""
@@ -134,20 +148,10 @@ def deltas(features: jax.Array, count: jax.Array, reach: int = REACH) -> jax.Arr
     return sum(rises, jnp.zeros_like(features)) / (2 * sum(k * k for k in offsets))
 
 
-def standardise(features: jax.Array, count: jax.Array) -> jax.Array:
-    """Mean 0 and deviation 1 of each column of ``features (F, K)`` over the first ``count`` frames, 0 past them.
-
-    Constant columns become 0.
-    """
-    own = within(len(features), count)[:, None]
-
-    def mean(values: jax.Array) -> jax.Array:
-        return jnp.where(own, values, 0).sum(0, keepdims=True) / count
-
-    centred = features - mean(features)
-    centred -= mean(centred)  # what rounding left: a constant column shall not be its rounding error, blown up
-    variance = jnp.maximum(mean(centred**2), SMALLEST_DEVIATION**2)  # before the root, which has no gradient at 0
-    return jnp.where(own, centred / jnp.sqrt(variance), 0)
+def scaled(static: jax.Array, count: jax.Array, scale: Scale) -> jax.Array:
+    """``(F, K)`` to ``(F, 3 K)`` with their differences, in units of ``scale``; 0 past the first ``count``."""
+    means, deviations = (jnp.asarray(values, static.dtype)[None] for values in scale)
+    return with_differences(static - means, count) / deviations
 
 
 def mfcc(waveform: jax.Array, length: jax.Array, rate: int) -> jax.Array:
@@ -174,10 +178,15 @@ def speech_features(waveform: jax.Array, length: jax.Array, rate: int) -> tuple[
     Returns:
         The features, 0 past the own frames, of which there are ``frame_count(length, ...)``.
     """
-    width, hop = windows(rate)
     static = mfcc(waveform, length, rate)
-    count = 1 + jnp.maximum(length - width, 0) // hop
+    count = own_frames(length, rate)
     return with_differences(static, count), count
+
+
+def own_frames(length: jax.Array, rate: int) -> jax.Array:
+    """``frame_count`` of ``length`` ``()`` samples."""
+    width, hop = windows(rate)
+    return 1 + jnp.maximum(length - width, 0) // hop
 
 
 def with_differences(static: jax.Array, count: jax.Array) -> jax.Array:
@@ -187,39 +196,35 @@ def with_differences(static: jax.Array, count: jax.Array) -> jax.Array:
     return jnp.where(within(len(whole), count)[:, None], whole, 0)
 
 
-def standard_features(waveform: jax.Array, length: jax.Array, rate: int) -> tuple[jax.Array, jax.Array]:
-    """As ``speech_features``, each with mean 0 and deviation 1 over the frames of its own."""
-    features, count = speech_features(waveform, length, rate)
-    return standardise(features, count), count
+def scaled_features(waveform: jax.Array, length: jax.Array, rate: int, scale: Scale) -> tuple[jax.Array, jax.Array]:
+    """As ``speech_features``, in units of the static ``scale``."""
+    static = mfcc(waveform, length, rate)
+    count = own_frames(length, rate)
+    return scaled(static, count, scale), count
 
 
-def batch_features(waveforms: jax.Array, lengths: jax.Array, rate: int) -> tuple[jax.Array, jax.Array]:
-    """What a network takes, of waveforms ``(B, n)``: ``standard_features (T, B, 39)`` and their lengths ``(B,)``."""
-    return jax.vmap(partial(standard_features, rate=rate), out_axes=(1, 0))(waveforms, lengths)
-
-
-def standard_differences(static: jax.Array, count: jax.Array) -> jax.Array:
-    """``with_differences``, then ``standardise``."""
-    return standardise(with_differences(static, count), count)
+def batch_features(waveforms: jax.Array, lengths: jax.Array, rate: int, scale: Scale) -> tuple[jax.Array, jax.Array]:
+    """What a network takes, of waveforms ``(B, n)``: ``scaled_features (T, B, 39)`` and their lengths ``(B,)``."""
+    return jax.vmap(partial(scaled_features, rate=rate, scale=scale), out_axes=(1, 0))(waveforms, lengths)
 
 
 SAMPLES, FRAMES = 2048, 32
 """Clips on the host are padded to this many samples, or frames, times a power of two: a few programs serve all."""
 
-_standard_features = jax.jit(standard_features, static_argnums=2)
-_standard_differences = jax.jit(standard_differences)
+_scaled_features = jax.jit(scaled_features, static_argnums=(2, 3))
+_scaled = jax.jit(scaled, static_argnums=2)
 
 
-def clip_features(waveform: np.ndarray, rate: int) -> np.ndarray:
-    """``standard_features (F, 39)`` of one clip ``(n,)`` on the host, without padding."""
+def clip_features(waveform: np.ndarray, rate: int, scale: Scale) -> np.ndarray:
+    """``scaled_features (F, 39)`` of one clip ``(n,)`` on the host, without padding."""
     samples = filled(np.asarray(waveform, np.float32), SAMPLES)
-    features, count = _standard_features(samples, np.int32(len(waveform)), rate)
+    features, count = _scaled_features(samples, np.int32(len(waveform)), rate, scale)
     return np.asarray(features)[: int(count)]
 
 
-def clip_differences(static: np.ndarray) -> np.ndarray:
-    """``standard_differences (F, 3 K)`` of the frames ``(F, K)`` of one clip on the host."""
-    whole = _standard_differences(filled(np.asarray(static, np.float32), FRAMES), np.int32(len(static)))
+def clip_differences(static: np.ndarray, scale: Scale) -> np.ndarray:
+    """``scaled (F, 3 K)`` of the frames ``(F, K)`` of one clip on the host."""
+    whole = _scaled(filled(np.asarray(static, np.float32), FRAMES), np.int32(len(static)), scale)
     return np.asarray(whole)[: len(static)]
 
 

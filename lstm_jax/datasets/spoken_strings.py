@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax.datasets.features import clip_features
 from lstm_jax.datasets.record import Rows
 from lstm_jax.datasets.sequences import Sequences, padded
-from lstm_jax.datasets.spoken_digits import DIGITS, RATE, SPEAKERS, SPOKEN_DIGITS, split_of
+from lstm_jax.datasets.spoken_digits import DIGITS, RATE, SPEAKERS, SPOKEN_DIGITS, frames_of, split_of
 from lstm_jax.names import nearest
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -98,11 +97,6 @@ def _joined(waveforms: Sequence[np.ndarray], rng: np.random.RandomState) -> np.n
             parts.append(rng.normal(0.0, GAP_NOISE, size=round(rng.uniform(*GAP_SECONDS) * RATE)))
         parts.append(waveform.astype(np.float64))
     return np.concatenate(parts)
-
-
-def frames_of(waveform: np.ndarray, every: int = 1) -> np.ndarray:
-    """What a network hears of one waveform ``(n,)`` at 8 kHz: ``(F, 39)``, mean 0 and deviation 1 within it."""
-    return clip_features(waveform, RATE)[::every]
 
 
 def _sequences(waveforms: Sequence[np.ndarray], labels: Sequence[Sequence[int]], every: int = 1) -> Sequences:

@@ -11,7 +11,8 @@ import lstm_jax.datasets
 from lstm_jax.cli import main
 from lstm_jax.cli.dispatch import ERROR, USAGE
 from lstm_jax.datasets.sequences import Sequences
-from lstm_jax.datasets.spoken_strings import WORDS, frames_of, read_letters
+from lstm_jax.datasets.spoken_digits import frames_of
+from lstm_jax.datasets.spoken_strings import WORDS, read_letters
 from lstm_jax.train import Config, DataConfig, ModelConfig, TrainConfig, load_run, train
 from lstm_jax.train.ctc import beam_labels, greedy_labels, logits_of
 

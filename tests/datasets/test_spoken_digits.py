@@ -10,14 +10,14 @@ import tarfile
 
 import numpy as np
 import pytest
-from oracles.numpy_speech import features_by_the_book, standardised
+from oracles.numpy_speech import features_by_the_book, scaled
 from scipy.io import wavfile
 
 from lstm_jax.datasets import DATASETS, DataNotFoundError, RawDataError, chance, load, prepare, sources
 from lstm_jax.datasets.builder import read
 from lstm_jax.datasets.record import RawFile
 from lstm_jax.datasets.sequences import majority_accuracy
-from lstm_jax.datasets.spoken_digits import parse, read_clips, view
+from lstm_jax.datasets.spoken_digits import SCALE, parse, read_clips, view
 
 RATE = 8000
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -121,7 +121,7 @@ def test_the_view_labels_every_frame_with_the_digit(made_up):
     assert not part.inputs[~part.loss_mask].any()
     assert [array.dtype for array in part] == [np.float32, np.int32, np.int32, np.bool_]
     for row in (0, 150, 299):
-        expected = standardised(features_by_the_book(swell(*clips[row])))
+        expected = scaled(features_by_the_book(swell(*clips[row])), SCALE)
         # Pure tones: in float32 the filters far from them hear what rounding leaves of the loudest bin.
         np.testing.assert_allclose(part.inputs[row, : frames[row]], expected, atol=1e-3)
 
@@ -286,6 +286,9 @@ def test_the_real_parts_are_balanced_and_padded_to_their_longest_clip(real_dir, 
     assert part.inputs.shape == (clips, part.lengths.max(), 39) and part.lengths.sum() == frames
     assert np.bincount(part.targets[:, 0]).tolist() == [clips // 10] * 10
     assert np.isfinite(part.inputs).all()
-    for row, length in zip(part.inputs, part.lengths, strict=True):
-        np.testing.assert_allclose(row[:length].mean(0), 0, atol=1e-4)
-        np.testing.assert_allclose(row[:length].std(0), 1, atol=1e-3)  # nobody's feature is constant
+    heard = part.inputs[part.loss_mask].astype(np.float64)
+    slack = 0.01 if split == "train" else 0.15  # its own units, and those of others who say the same
+    means = heard.mean(0)
+    np.testing.assert_allclose(means[:13], 0, atol=slack)
+    np.testing.assert_allclose(means[13:], 0, atol=0.1)  # of differences next to none is taken away
+    np.testing.assert_allclose(heard.std(0), 1, rtol=slack)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracles.numpy_speech import standardised, with_slopes
+from oracles.numpy_speech import scaled, with_slopes
 
 from lstm_jax.datasets import RawDataError
-from lstm_jax.datasets.spoken_mfcc import parse, view
+from lstm_jax.datasets.spoken_mfcc import SCALE, parse, view
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_view_has_differences_and_counts_every_frame_and_no_padding(clips, t
     for n in (0, 299):
         length, mfcc = seen.lengths[n], part[n]["mfcc"]
         assert length == len(mfcc) == seen.loss_mask[n].sum() and not seen.inputs[n, length:].any()
-        np.testing.assert_allclose(seen.inputs[n, :length], standardised(with_slopes(mfcc)), atol=1e-4)
+        np.testing.assert_allclose(seen.inputs[n, :length], scaled(with_slopes(mfcc), SCALE), atol=1e-4)
         assert (seen.targets[n] == part[n]["label"]).all()
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracles.numpy_speech import features_by_the_book, standardised
+from oracles.numpy_speech import features_by_the_book, scaled
 
 from lstm_jax.datasets import DATASETS, load
-from lstm_jax.datasets.spoken_digits import RATE, SPEAKERS
+from lstm_jax.datasets.spoken_digits import RATE, SCALE, SPEAKERS
 from lstm_jax.datasets.spoken_strings import (
     GAP_SECONDS,
     HEARINGS,
@@ -50,7 +50,7 @@ def test_a_word_has_all_its_frames_and_its_letters_in_front():
     words = view_words(rows, held_out=None)
     assert words.inputs.shape[0] == len(rows["label"]) and words.inputs.dtype == np.float32
     for n, waveform in enumerate(rows["waveform"]):
-        frames = standardised(features_by_the_book(waveform))
+        frames = scaled(features_by_the_book(waveform), SCALE)
         assert words.lengths[n] == len(frames)
         np.testing.assert_allclose(words.inputs[n, : len(frames)], frames, atol=1e-4)
         assert not words.inputs[n, len(frames) :].any()

@@ -46,7 +46,8 @@ def slopes(frames):
     return [np.polyfit(np.arange(-2, 3), np.array(row), 1)[0] for row in rows]
 
 
-def standardised(features):
-    """Mean 0 and deviation 1 of every column; constant columns are 0."""
-    centred = features - np.mean(features, axis=0)
-    return centred / np.maximum(np.std(centred, axis=0), 1e-4)
+def scaled(features, scale):
+    """``(F, 3 K)`` in the given units; differences have no mean."""
+    means = np.zeros(len(scale.deviations))
+    means[: len(scale.means)] = scale.means
+    return (features - means) / scale.deviations
