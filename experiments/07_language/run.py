@@ -2,6 +2,7 @@
 
     python experiments/07_language/run.py                           # the quick preset
     python experiments/07_language/run.py --preset best             # one good network, dynamic evaluation, counts
+    python experiments/07_language/run.py --text wikipedia_xml --out results/wikipedia  # another text
     python experiments/07_language/run.py --report results/language/best results/language/quick
 
 Tiny Shakespeare, and in the full preset an excerpt of Wikipedia's XML; truncated back-propagation through time, and
@@ -74,11 +75,11 @@ def config(scale: Scale, text: str) -> Config:
     )
 
 
-def gates(preset: str, cells: tuple[str, ...] = ()) -> Study:
+def gates(preset: str, cells: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> Study:
     """Every cell on every text; the first one is the reference."""
     scale = SCALES[preset]
     cells = cells or scale.cells
-    tasks = tuple((text, config(scale, text)) for text in scale.texts)
+    tasks = tuple((text, config(scale, text)) for text in texts or scale.texts)
     return Study(f"{NAME} ({preset})", tasks, cells, scale.seeds, cells[0])
 
 
@@ -90,6 +91,8 @@ class Options:
     """smoke: too short to mean anything; quick: gates; best: one good network; full: gates, for accelerators."""
     variant: tuple[str, ...] = ()
     """Cells, the first one being what the others are compared with; by default those of the preset."""
+    text: tuple[Literal["tiny_shakespeare", "wikipedia_xml"], ...] = ()
+    """Texts; none: those of the preset. Results of others need an --out of their own."""
     out: Path = Path("results/language")
     """Folder of the results; a folder for each preset is made there, what is finished in it is kept."""
     overwrite: bool = False
@@ -107,7 +110,7 @@ def learn(options: Options, out: Path) -> None:
 
     use_whole_machine()
     scale, scores = SCALES[options.preset], []
-    for text in scale.texts:
+    for text in options.text or scale.texts:
         run = config(scale, text)
         scores += score_counts(run.data)
         for cell in options.variant or scale.cells:
@@ -125,7 +128,7 @@ def main(arguments: list[str]) -> int:
 
     def run(folder: Path) -> None:
         if SCALES[options.preset].seeds:
-            conduct(gates(options.preset, options.variant), folder / "gates", options.overwrite)
+            conduct(gates(options.preset, options.variant, options.text), folder / "gates", options.overwrite)
         else:
             learn(options, folder)
 

@@ -74,6 +74,7 @@ def _continual_order(reber: StreamProtocol) -> list[BatteryRow]:
             name, "Continual noisy temporal order (2000)", setting, replace(protocol, **changes), published
         )
         rows += [row, chosen(row, "plain", rule="plain"), chosen(row, "reads-on", stops=False)]
+        rows.append(chosen(row, "plain-reads-on", rule="plain", stops=False))
     return rows
 
 
@@ -90,7 +91,8 @@ def timing() -> list[BatteryRow]:
     )  # fmt: skip
     made = replace(measured, task=TASKS["timed_spikes"](), most=10_000_000, momentum=0.999)
     rows = _with_and_without("msd", "Measured delays of spikes (2002)", "F = 10, delay 0 or 1", measured, (1.0, 1.0))
-    rows += _with_and_without("gts", "Timed spikes (2002)", "F = 10, delay 0 or 1", made, (1.0, 0.0))
+    spikes = _with_and_without("gts", "Timed spikes (2002)", "F = 10, delay 0 or 1", made, (1.0, 0.0))
+    rows += [*spikes, *(chosen(row, "plain-reads-on", rule="plain", stops=False) for row in spikes)]
     linear = replace(net, output="identity")
     for period in (10, 25):
         for shape in SHAPES:

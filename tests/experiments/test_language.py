@@ -34,9 +34,10 @@ def test_the_gates_asked_for_are_taken_away_all_else_equal(experiment, preset):
         assert same == {task} and dict(task.data.options).get("parts", "90/5/5") == "90/5/5"
 
 
-def test_other_cells_may_be_asked_for(experiment):
+def test_other_cells_and_texts_may_be_asked_for(experiment):
     plan = experiment.gates("quick", ("GRU", "MGU"))
     assert plan.variants == ("GRU", "MGU") and plan.reference == "GRU"
+    assert [label for label, _ in experiment.gates("quick", texts=("wikipedia_xml",)).tasks] == ["wikipedia_xml"]
 
 
 def test_a_run_is_cut_into_chunks_of_one_length(experiment):

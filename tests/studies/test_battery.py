@@ -51,6 +51,10 @@ def test_streams_have_rows_with_forget_gates_and_peepholes_and_without():
     } <= names
     assert len(names) == 4 + 3 + 2 + 2 + 2 * 3 * 2
     assert BATTERY["cerg"].cap == 30_000 and BATTERY["cerg-reset"].protocol.reset
+    learns = BATTERY["gts:plain-reads-on"].protocol
+    assert (learns.rule, learns.stops) == ("plain", False) and not BATTERY[
+        "gts-np:plain-reads-on"
+    ].protocol.net.peepholes
     assert BATTERY["gts-np"].protocol == replace(BATTERY["gts"].protocol, net=BATTERY["msd-np"].protocol.net)
 
 
