@@ -1,8 +1,8 @@
 """Speech: what is said, without being told when (CTC), by networks whose gates are taken away one at a time.
 
     python experiments/06_spoken_digits/run.py                           # the quick preset
-    python experiments/06_spoken_digits/run.py --preset best             # one good network of each view
-    python experiments/06_spoken_digits/run.py --unheard words strings  # strings of unheard speakers as well
+    python experiments/06_spoken_digits/run.py --preset best             # good networks, speakers never heard
+    python experiments/06_spoken_digits/run.py --preset best --unheard words strings  # strings of theirs as well
     python experiments/06_spoken_digits/run.py --report results/spoken_digits/best results/spoken_digits/quick
 
 Single words spelled letter by letter, and strings of 1 to 7 digits, on the official split of the Free Spoken Digit
@@ -25,7 +25,7 @@ from lstm_jax.cli.study import conduct
 from lstm_jax.datasets.spoken_digits import SPEAKERS
 from lstm_jax.studies.plan import Study
 from lstm_jax.train import train_part
-from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lstm_jax.train.config import Config, DataConfig, DropoutConfig, ModelConfig, OptimizerConfig, TrainConfig
 from lstm_jax.train.records import write_json
 
 NAME = "spoken_digits"
@@ -39,7 +39,8 @@ LOOKS = 10
 class Scale:
     """How long one preset takes: cells a direction, layers, steps of a run in each view.
 
-    ``seeds``: 0 trains one network of each view and writes down what it reads; otherwise gates are taken away.
+    ``seeds``: 0 trains one network of each view and writes down what it reads, and one without each of the speakers
+    in ``unheard``; otherwise gates are taken away. ``dropout``: of outputs, between the layers and before the readout.
     """
 
     hidden: int
@@ -50,13 +51,14 @@ class Scale:
     layers: int = 2
     batch: int = 32
     cuts: int = 2
+    dropout: float = 0.0
 
 
 SCALES = {
     "smoke": Scale(8, {"words": 6, "strings": 2}, 1, ("V", "GRU"), SPEAKERS[:1], layers=1, batch=16, cuts=1),
-    "best": Scale(64, {"words": 6000, "strings": 1500}, 0),
-    "quick": Scale(32, {"words": 800, "strings": 300}, 2),
-    "full": Scale(128, {"words": 10_000, "strings": 12_000}, 10),
+    "best": Scale(64, {"words": 6000, "strings": 1500}, 0, dropout=0.3),
+    "quick": Scale(32, {"words": 800, "strings": 300}, 2, unheard=()),
+    "full": Scale(128, {"words": 10_000, "strings": 12_000}, 10, dropout=0.3),
 }
 
 
@@ -70,6 +72,7 @@ def config(scale: Scale, view: str, held_out: str | None = None) -> Config:
         optimizer=OptimizerConfig(learning_rate=0.01, schedule="cosine"),
         data=DataConfig(VIEWS[view], tuple(options.items()), scale.batch, 1.0, eval_batch_size=100, cuts=scale.cuts),
         train=TrainConfig(steps=steps, log_every=every, eval_every=every, checkpoint_every=every),
+        dropout=DropoutConfig(between=scale.dropout, outputs=scale.dropout),
     )
 
 
@@ -92,11 +95,12 @@ class Options:
     """Speech: spoken digits as words and as strings, without times (CTC)."""
 
     preset: Literal["smoke", "best", "quick", "full"] = "quick"
-    """smoke: too short to mean anything; best: one good network; quick: gates; full: gates, for accelerators."""
+    """smoke: too short to mean anything; best: one good network, speakers never heard; quick: gates; full: gates and
+    speakers, for accelerators."""
     out: Path = Path("results/spoken_digits")
     """Folder of the results; a folder for each preset is made there, finished trials in it are kept."""
     unheard: tuple[Literal["words", "strings"], ...] = ("words",)
-    """Views that are also read to speakers who were never heard (quick, full, smoke): words, strings."""
+    """Views that are also read to speakers who were never heard (best, full, smoke): words, strings."""
     overwrite: bool = False
     """Run finished trials again."""
     report: tuple[Path, ...] = ()
@@ -123,10 +127,11 @@ def main(arguments: list[str]) -> int:
     options = tyro.cli(Options, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
 
     def run(folder: Path) -> None:
-        if not SCALES[options.preset].seeds:
-            return listen(options.preset, folder, options.overwrite)
-        conduct(gates(options.preset), folder / "gates", options.overwrite)
-        if options.unheard:
+        if SCALES[options.preset].seeds:
+            conduct(gates(options.preset), folder / "gates", options.overwrite)
+        else:
+            listen(options.preset, folder, options.overwrite)
+        if options.unheard and SCALES[options.preset].unheard:
             conduct(unheard(options.preset, options.unheard), folder / "unheard", options.overwrite)
 
     run_or_report(options, run, readme_section, NAME)

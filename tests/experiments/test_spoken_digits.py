@@ -36,13 +36,13 @@ def test_the_gates_asked_for_are_taken_away_on_both_views_all_else_equal(experim
 
 
 def test_every_speaker_is_held_out_once(experiment):
-    plan = experiment.unheard("quick")
+    plan = experiment.unheard("best")
     assert [dict(config.data.options)["held_out"] for _, config in plan.tasks] == list(SPEAKERS)
     assert {config.data.name for _, config in plan.tasks} == {"spoken_words"}
 
 
 def test_strings_of_unheard_speakers_are_added_to_their_words_which_stay_the_same_trials(experiment):
-    words, both = experiment.unheard("quick"), experiment.unheard("quick", ("words", "strings"))
+    words, both = experiment.unheard("best"), experiment.unheard("best", ("words", "strings"))
     assert {trial.key for trial in words.trials()} < {trial.key for trial in both.trials()}
     added = both.tasks[len(words.tasks) :]
     assert [label for label, _ in added] == [f"strings, {name}" for name in SPEAKERS]
