@@ -75,7 +75,7 @@ forecast: $(RUN_READY) ## hours ahead beside naive and linear forecasts; PRESET=
 	  $(BIN)/python experiments/08_forecasting/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
 
-pixels: $(RUN_READY) ## a digit read pixel by pixel, gates taken away; PRESET=smoke|quick|best|full, OVERWRITE=1 starts anew
+pixels: $(RUN_READY) ## a digit read pixel by pixel, gates taken away; PRESET=smoke|quick|best|whole|full, OVERWRITE=1 starts anew
 	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
 	  $(BIN)/python experiments/09_pixels/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
@@ -131,13 +131,13 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/05_long_dependencies/README.md --name long_dependencies/goals
 	@$(BIN)/python experiments/06_spoken_digits/run.py --report experiments/06_spoken_digits/results \
 	  --readme experiments/06_spoken_digits/README.md
-	@$(BIN)/python experiments/07_language/run.py --report experiments/07_language/results \
-	  --readme experiments/07_language/README.md
+	@for run in . wikipedia_xml; do $(BIN)/python experiments/07_language/run.py \
+	  --report experiments/07_language/results/$$run --readme experiments/07_language/README.md; done
 	@$(BIN)/python experiments/08_forecasting/run.py --report experiments/08_forecasting/results \
 	  --readme experiments/08_forecasting/README.md
 	@for series in etth2 electricity sunspots; do $(BIN)/python experiments/08_forecasting/run.py \
 	  --report experiments/08_forecasting/results/$$series --readme experiments/08_forecasting/README.md; done
-	@for run in quick best; do $(BIN)/python experiments/09_pixels/run.py \
+	@for run in quick best whole; do $(BIN)/python experiments/09_pixels/run.py \
 	  --report experiments/09_pixels/results/$$run --readme experiments/09_pixels/README.md; done
 	@[ ! -d experiments/10_documents/results ] || $(BIN)/python experiments/10_documents/run.py \
 	  --report experiments/10_documents/results --readme experiments/10_documents/README.md

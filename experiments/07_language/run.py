@@ -100,7 +100,7 @@ class Options:
     report: tuple[Path, ...] = ()
     """Only make the report anew from the results in these folders, such as those of best and quick."""
     readme: tuple[Path, ...] = ()
-    """With --report: files whose table is brought up to date."""
+    """With --report: files whose table is brought up to date; a folder named as a text has a table of its own."""
 
 
 def learn(options: Options, out: Path) -> None:
@@ -132,7 +132,8 @@ def main(arguments: list[str]) -> int:
         else:
             learn(options, folder)
 
-    run_or_report(options, run, readme_section, NAME)
+    reported = options.report[0].name if options.report else ""
+    run_or_report(options, run, readme_section, f"{NAME}/{reported}" if reported in TEXTS else NAME)
     return 0
 
 
