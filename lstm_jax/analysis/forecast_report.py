@@ -140,7 +140,7 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
         panels = figure.subplots(len(cells), len(series), squeeze=False, sharex=True, sharey="col")
         for row, cell in zip(panels, cells, strict=True):
             for axes, one in zip(row, series, strict=True):
-                _fan(axes, *(fans[f"{one} {what}"] for what in (cell, LINEAR, "truth")), context)
+                _fan(axes, fans[f"{one} {cell}"], fans[f"{one} {LINEAR}"], fans[f"{one} truth"], context)
                 axes.set_title(f"{subject_of(one).title}, {cell}", pad=3, loc="left")
         subject = subject_of(series[0])
         for axes in panels[:, 0]:

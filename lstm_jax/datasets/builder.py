@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,7 +86,7 @@ class DiskRows:
         self._dataset = dataset
         self._damage = f"prepared data set {dataset.name!r} in {folder} is damaged", "remove it and prepare again"
         with _readable(*self._damage):
-            self._source = _source(folder, split)
+            self._source = _source(folder, dataset.parts.get(split, split))
 
     def __len__(self) -> int:
         """Rows of the split."""
@@ -116,6 +116,41 @@ def read_examples(folder: Path, split: str) -> list[Example]:
     with _readable(what, "prepare it by TFDS with --file_format=array_record"):
         source = _source(folder, split)
         return list(source.__getitems__(range(len(source))))
+
+
+class Column(NamedTuple):
+    """What TFDS says of a column: ``"Text"``, ``"Image"``, ``"Tensor"`` ..., shape, type, and classes (or 0)."""
+
+    kind: str
+    shape: tuple[int | None, ...]
+    dtype: type[np.generic] | type[str]
+    classes: int
+
+
+class Info(NamedTuple):
+    """What TFDS says of a data set that it prepared: columns, and rows of each split."""
+
+    summary: str
+    licence: str
+    features: Mapping[str, Column]
+    splits: Mapping[str, int]
+
+
+def read_info(folder: Path) -> Info:
+    """Of the data set that TFDS prepared in a folder; RawDataError as ``read_examples``."""
+    with _readable(f"{folder}: cannot be read as a data set of TFDS", "prepare it again by TFDS"):
+        info = _tfds().builder_from_directory(str(folder)).info
+        columns = {
+            name: Column(
+                type(feature).__name__, tuple(feature.shape), np.dtype(feature.np_dtype).type,
+                int(getattr(feature, "num_classes", None) or 0),
+            )
+            for name, feature in info.features.items()
+        }  # fmt: skip
+        summary = " ".join((info.description or "").split()).partition(". ")[0]
+        return Info(summary, info.redistribution_info.license or "", columns, {
+            name: split.num_examples for name, split in info.splits.items()
+        })  # fmt: skip
 
 
 def _source(folder: Path, split: str) -> Any:

@@ -59,6 +59,8 @@ def resolve_raw_dir(raw_dir: str | os.PathLike[str] | None) -> Path | None:
 
 def find_sources(dataset: Dataset, raw_dir: Path | None, data_dir: Path) -> list[Source]:
     """Every place the data set may come from, in the order in which they are tried."""
+    if dataset.folder is not None:
+        return [Source("prepared", str(dataset.folder), True)]
     found = [_prepared(dataset, data_dir)]
     if raw_dir is not None:
         found.append(_raw(dataset, raw_dir))

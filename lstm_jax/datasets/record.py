@@ -100,6 +100,8 @@ class Dataset:
         symbols: of a text, what its symbols stand for, by their numbers: symbol n is ``symbols[n:n + 1]``. Rows of
             its view are windows that follow each other, and a network carries its state from one to the next.
         by_row: the view of some rows is, but for padding, these rows of the view of all: they may stay on disk.
+        folder: where TFDS itself prepared it, which is read as it lies; None: it is prepared here.
+        parts: what TFDS calls the splits, where it calls them something else.
     """
 
     name: str
@@ -123,6 +125,8 @@ class Dataset:
     stored: str | None = None
     symbols: bytes | None = None
     by_row: bool = False
+    folder: Path | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def check_split(self, split: str) -> str:
         """The split's name, or an error that suggests the nearest."""
