@@ -140,7 +140,7 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
         panels = figure.subplots(len(cells), len(series), squeeze=False, sharex=True, sharey="col")
         for row, cell in zip(panels, cells, strict=True):
             for axes, one in zip(row, series, strict=True):
-                _fan(axes, fans[f"{one} {cell}"], fans[f"{one} {LINEAR}"], fans[f"{one} truth"], context)
+                _fan(axes, fans[f"{one} {cell}"], fans.get(f"{one} {LINEAR}"), fans[f"{one} truth"], context)
                 axes.set_title(f"{subject_of(one).title}, {cell}", pad=3, loc="left")
         subject = subject_of(series[0])
         for axes in panels[:, 0]:
@@ -152,14 +152,15 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def _fan(axes: Axes, quantiles: np.ndarray, linear: np.ndarray, truth: np.ndarray, context: int) -> None:
+def _fan(axes: Axes, quantiles: np.ndarray, linear: np.ndarray | None, truth: np.ndarray, context: int) -> None:
     steps = np.arange(len(truth)) - context + 1
     ahead = steps[context:]
     for n, level in reversed(list(enumerate(LEVELS))):
         low, high = quantiles[1 + 2 * n : 3 + 2 * n]
         axes.fill_between(ahead, low, high, color=BANDS[n], linewidth=0, label=f"{100 * level:.0f} % of samples")
     axes.plot(ahead, quantiles[0], color=MEDIAN, linewidth=0.8, label="median")
-    axes.plot(ahead, linear, color=LINE, linewidth=0.8, linestyle="--", label="linear")
+    if linear is not None:  # earlier runs kept none
+        axes.plot(ahead, linear, color=LINE, linewidth=0.8, linestyle="--", label="linear")
     axes.plot(steps, truth, color=TRUTH, linewidth=0.6, label="what came")
     axes.axvline(0, color=TRUTH, linewidth=0.4, linestyle=":")
     axes.margins(x=0)

@@ -2,7 +2,7 @@
 
 Only this file touches TFDS. Builders are made, not declared, so that importing the library does not import TFDS; they
 are not registered, so that our ``mnist`` does not meet TFDS' own; and a directory is always given, so that
-``TFDS_DATA_DIR`` never matters.
+``TFDS_DATA_DIR`` never matters to what is prepared here.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ class DiskRows:
         """Opens the files; ``RawDataError`` when they are damaged."""
         self._dataset = dataset
         self._damage = f"prepared data set {dataset.name!r} in {folder} is damaged", "remove it and prepare again"
+        if dataset.folder is not None:
+            self._damage = unreadable(folder)
         with _readable(*self._damage):
             self._source = _source(folder, dataset.parts.get(split, split))
 
@@ -112,10 +114,17 @@ def read_examples(folder: Path, split: str) -> list[Example]:
     Raises:
         RawDataError: another format, which only TensorFlow reads; or damaged.
     """
-    what = f"{folder}: cannot be read without TensorFlow, or is damaged"
-    with _readable(what, "prepare it by TFDS with --file_format=array_record"):
+    with _readable(*unreadable(folder)):
         source = _source(folder, split)
         return list(source.__getitems__(range(len(source))))
+
+
+def unreadable(folder: Path) -> tuple[str, str]:
+    """What is wrong with a folder that TFDS prepared, when it cannot be read, and what to do."""
+    return (
+        f"{folder}: cannot be read without TensorFlow, or is damaged",
+        "prepare it by TFDS with --file_format=array_record",
+    )
 
 
 class Column(NamedTuple):
@@ -140,17 +149,20 @@ def read_info(folder: Path) -> Info:
     """Of the data set that TFDS prepared in a folder; RawDataError as ``read_examples``."""
     with _readable(f"{folder}: cannot be read as a data set of TFDS", "prepare it again by TFDS"):
         info = _tfds().builder_from_directory(str(folder)).info
-        columns = {
-            name: Column(
-                type(feature).__name__, tuple(feature.shape), np.dtype(feature.np_dtype).type,
-                int(getattr(feature, "num_classes", None) or 0),
-            )
-            for name, feature in info.features.items()
-        }  # fmt: skip
+        columns = {name: _column(feature) for name, feature in info.features.items()}
         summary = " ".join((info.description or "").split()).partition(". ")[0]
         return Info(summary, info.redistribution_info.license or "", columns, {
             name: split.num_examples for name, split in info.splits.items()
         })  # fmt: skip
+
+
+def _column(feature: Any) -> Column:
+    """Columns of columns have no shape or type of their own here, and nothing reads them."""
+    kind = type(feature).__name__
+    if isinstance(feature.shape, tuple) and not isinstance(feature.np_dtype, dict):
+        dtype, classes = np.dtype(feature.np_dtype).type, feature.num_classes if kind == "ClassLabel" else 0
+        return Column(kind, feature.shape, dtype, int(classes or 0))
+    return Column(kind, (), np.object_, 0)
 
 
 def _source(folder: Path, split: str) -> Any:

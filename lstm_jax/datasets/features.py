@@ -31,8 +31,7 @@ FLOOR = 1.0
 class Scale(NamedTuple):
     """What features are measured in: means and deviations over all frames of a training part.
 
-    Never those of the clip itself: the mean of a word as short as a digit's name tells which vowel it has, and without
-    it five times as many are misread (``experiments/06_spoken_digits``).
+    Never those of the clip itself: the mean of a word as short as a digit's name tells which vowel it has.
 
     Attributes:
         means: of the K static features; differences have next to none.

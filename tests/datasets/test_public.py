@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 
 import jax
 import numpy as np
@@ -61,11 +62,15 @@ def tfds_dir(tmp_path_factory):
     build("reviews", texts, {"train": [{"text": f"grün {n}", "label": n % 2} for n in range(10)],
                              "validation": [{"text": "a", "label": 1}]}, config="plain")  # fmt: skip
     build("waves", {"x": features.Tensor(shape=(None, 3), dtype=np.float32), "y": features.ClassLabel(num_classes=4)},
-          {split: [{"x": x, "y": n % 4} for n, x in enumerate(SERIES)] for split in SPLITS})  # fmt: skip
+          {split: [{"x": x, "y": n % 4} for n, x in enumerate(SERIES)] for split in SPLITS}, "10.0.0")  # fmt: skip
     build("waves", {"x": features.Tensor(shape=(None, 3), dtype=np.float32), "y": features.ClassLabel(num_classes=2)},
-          {split: [{"x": SERIES[0], "y": 1}] for split in ("train", "test")}, "0.9.0")  # fmt: skip
+          {split: [{"x": SERIES[0], "y": 1}] for split in SPLITS}, "9.0.0")  # fmt: skip
     build("pairs", {"a": features.Text(), "b": features.Text(), "label": features.ClassLabel(num_classes=2)},
           {"train": [{"a": "", "b": "", "label": 0}]})  # fmt: skip
+    rows = [{"text": "a", "label": -1, "more": {"x": 1}, "many": [0, 1]}] * 10
+    inner = {"more": {"x": np.int32}, "many": features.Sequence(features.ClassLabel(num_classes=2))}
+    build("secret", texts | inner, {"train": [row | {"label": 1} for row in rows], "test": rows})
+    build("few", texts, {split: [{"text": "a", "label": 1}] for split in ("train", "test")})
     build("alone", texts, {"train": [{"text": "a", "label": 1}]})
     return root
 
@@ -103,16 +108,17 @@ def test_texts_are_read_byte_by_byte_with_their_form_named_or_not():
 
 def test_series_are_read_as_they_are_in_the_newest_version_and_from_disk():
     part = load("tfds:waves", "test")
-    assert sorted(part.lengths.tolist()) == [2 + n for n in range(9)] and DATASETS["tfds:waves"].version == "1.0.0"
+    assert sorted(part.lengths.tolist()) == [2 + n for n in range(9)] and DATASETS["tfds:waves"].version == "10.0.0"
     for row, length, target in zip(part.inputs, part.lengths, part.targets, strict=True):
         np.testing.assert_array_equal(row[:length], SERIES[length - 2])
         assert target[length - 1] == (length - 2) % 4 and not row[length:].any()
     rows = open_reader("tfds:waves", "test", tell=lambda text: None).read([3, 0])
     jax.tree.map(np.testing.assert_array_equal, rows, type(part)(*(array[np.array([3, 0])] for array in part)))
-    assert prepare("tfds:waves").name == "1.0.0"  # where it lies
+    assert prepare("tfds:waves").name == "10.0.0"  # where it lies
+    assert DATASETS["tfds:waves:9.0.0"].output_size == 2
 
 
-def test_a_network_learns_from_it(tmp_path):
+def test_a_run_may_name_it(tmp_path):
     config = Config(ModelConfig("NP", 4), data=DataConfig("tfds:waves", batch_size=4), train=TrainConfig(steps=2))
     summary = train(config, tmp_path / "run", progress=False)
     assert 0 <= summary.test["accuracy"][0] <= 1
@@ -129,15 +135,29 @@ def test_what_is_not_there_or_not_one_thing_a_class_is_refused(tfds_dir, monkeyp
         load("tfds:pairs", "test")
     with pytest.raises(UsageError, match=r"expected the parts train and test or validation, got \['train'\]"):
         load("tfds:alone", "test")
+    with pytest.raises(DataNotFoundError, match=r"expected .*waves/8.0.0/dataset_info.json; prepare it"):
+        load("tfds:waves:8.0.0", "test")
+    assert len(load("tfds:secret", "validation").lengths) == 1  # columns of columns are nobody's business
+    with pytest.raises(RawDataError, match="'label': expected a class from 0 to 1 in every row, got -1 in 10 of 10"):
+        load("tfds:secret", "test")
+    with pytest.raises(UsageError, match="1 rows for training leave none for validation"):
+        load("tfds:few", "train")
     with pytest.raises(TypeError, match="no view option 'lonkest'; did you mean 'longest'"):
         load("tfds:reviews", "test", lonkest=3)
     with pytest.raises(UnknownName, match="unknown data set 'wavs'"):
         DATASETS["wavs"]
+    home = tmp_path / "secret" / "1.0.0"
+    shutil.copytree(tfds_dir / "secret" / "1.0.0", home)
+    shutil.copytree(home, home.with_name("1.0.0.incompleteA1B2"))
+    for part in home.glob("*array_record*"):
+        part.unlink()
     for config in ("one", "two"):
         home = tmp_path / "set" / config / "1.0.0"
         home.mkdir(parents=True)
         (home / "dataset_info.json").write_text("{}")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(RawDataError, match="or is damaged .*; prepare it by TFDS with --file_format=array_record"):
+        load("tfds:secret", "test")
     with pytest.raises(UsageError, match="several forms; name one: tfds:set/one, tfds:set/two"):
         load("tfds:set", "test")
     with pytest.raises(RawDataError, match="1.0.0: cannot be read as a data set of TFDS .*prepare it again"):
