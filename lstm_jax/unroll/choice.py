@@ -8,15 +8,16 @@ fused     everywhere                          own reverse loop, weight gradients
 native    CPU, once ``lstm-jax native build``  all steps in one call of a C++ kernel, each way
 ========  ==================================  ==========================================================
 
-What ``"auto"`` is:
+What ``"auto"`` is, on the CPU, kernel built, in float32 or float64:
 
-=============================================================================  =======
-on the CPU, kernel built, float32 or float64, R of one direction <= ``LARGE``  native
-everything else                                                                fused
-=============================================================================  =======
+==========================================================  =======
+R of one direction up to ``LARGE``, two sequences and more  native
+R up to ``LARGE_ALONE``, one sequence                       native
+everything else, everywhere else                            fused
+==========================================================  =======
 
-Native was the faster one in every case with R up to 4 MiB (H = 512) that was timed, see ``experiments/00_speed``. With
-16 MiB (H = 1024) neither was.
+Native was the faster one in every case up to there that was timed, see ``experiments/00_speed``. One sequence has one
+thread there, XLA spreads the units of a large cell over all; with R of 64 MiB (H = 2048) neither was always faster.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ _COMPILED = {run.__name__: jax.jit(run, static_argnums=(0, 1)) for run in (scan,
 BACKENDS = ("auto", *_COMPILED)
 
 
-LARGE = 4 << 20
-"""Bytes of recurrent weights above which the kernel is not worth its call."""
+LARGE, LARGE_ALONE = 16 << 20, 1 << 20
+"""Bytes of recurrent weights up to which the kernel is worth its call, for a batch and for a single sequence."""
 
 
-def backend_named(name: str, params: Params):
-    """The backend of that name for these weights.
+def backend_named(name: str, params: Params, batch: int):
+    """The backend of that name for these weights and so many sequences.
 
     Raises:
         ValueError: the name is unknown.
@@ -49,7 +50,7 @@ def backend_named(name: str, params: Params):
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}; {nearest(name, BACKENDS)}")
     if name == "auto":
-        name = automatic(params)
+        name = automatic(params, batch)
     if name == "native":
         if jax.default_backend() != "cpu":
             raise RuntimeError(f"backend='native' is for CPUs, JAX computes on {jax.default_backend()}: take 'auto'")
@@ -58,10 +59,11 @@ def backend_named(name: str, params: Params):
     return _COMPILED[name]
 
 
-def automatic(params: Params) -> str:
-    """What ``backend="auto"`` is for these weights."""
+def automatic(params: Params, batch: int) -> str:
+    """What ``backend="auto"`` is for these weights and so many sequences."""
     size = jnp.dtype(params.R.dtype).itemsize
-    return "native" if size >= 4 and params.R.size * size <= LARGE and kernel_is_here() else "fused"
+    limit = LARGE_ALONE if batch == 1 else LARGE
+    return "native" if size >= 4 and params.R.size * size <= limit and kernel_is_here() else "fused"
 
 
 def kernel_is_here() -> bool:

@@ -64,7 +64,7 @@ def unroll(
     """
     variant = resolve(variant)
     hidden, xs = _check_inputs(variant, params, xs)
-    run = backend_named(backend, params)
+    run = backend_named(backend, params, xs.shape[1 if time_major else 0])
     if not isinstance(reverse, bool | np.bool_):
         raise TypeError(f"reverse must be True or False, got {reverse!r}")
     if resets is not None:

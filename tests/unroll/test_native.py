@@ -55,6 +55,20 @@ def test_float32_is_within_1e_5_of_float64(name):
     close(gradients(name, *narrow, lengths), want, 1e-5)
 
 
+@needs_kernel
+@pytest.mark.usefixtures("x64")
+def test_weights_that_fit_into_no_cache():
+    """From 16 MiB on more rows wait for one product; here in several goes, the last of them not full."""
+    params = lj.init_params(jax.random.key(1), "NP", 2, 1024, dtype=jnp.float64)
+    assert params.R.size * params.R.itemsize // 2 >= 16 << 20
+    xs = jax.random.normal(jax.random.key(2), (170, 3, 2), jnp.float64)
+    lengths = np.array([170, 150, 99])
+    want = gradients("NP", params, xs, lengths, backend="fused")
+    narrow = jax.tree.map(lambda a: a.astype(jnp.float32), (params, xs))
+    close(gradients("NP", *narrow, lengths), want, 1e-5)
+    close(gradients("NP", params, xs, lengths), want, 1e-12)
+
+
 TOPS = (9, 14, 5, 35)
 """Most steps, sequences, inputs and cells of a random shape."""
 
@@ -203,12 +217,13 @@ def test_the_program_holds_two_calls_and_no_loop():
 
 @needs_kernel
 def test_auto_is_native_for_small_wide_weights_and_manifests_say_that_it_can_be():
-    def of(hidden, dtype=jnp.float32):
+    def of(hidden, batch=2, dtype=jnp.float32):
         draw = partial(lj.init_params, variant="V", input_size=3, hidden_size=hidden, dtype=dtype)
-        return automatic(jax.eval_shape(draw, jax.random.key(0)))
+        return automatic(jax.eval_shape(draw, jax.random.key(0)), batch)
 
-    assert [of(8), of(512), of(1024)] == ["native", "native", "fused"]
-    assert of(8, jnp.bfloat16) == "fused"
+    assert [of(8), of(1024), of(2048)] == ["native", "native", "fused"]
+    assert [of(8, batch=1), of(256, batch=1), of(512, batch=1)] == ["native", "native", "fused"]
+    assert of(8, dtype=jnp.bfloat16) == "fused"
     assert describe_machine()["native_kernel"] is True
 
 
@@ -224,7 +239,7 @@ def nowhere(monkeypatch, tmp_path):
 
 def test_without_a_kernel_auto_is_fused_and_native_says_what_to_do(nowhere):
     params, xs = lj.init_params(jax.random.key(0), "V", 3, 4), jnp.zeros((2, 1, 3))
-    assert automatic(params) == "fused" and not kernel_is_here() and "native" in BACKENDS
+    assert automatic(params, 1) == "fused" and not kernel_is_here() and "native" in BACKENDS
     lj.unroll("V", params, xs)
     with pytest.raises(RuntimeError, match=r"not built on this machine.*lstm-jax native build"):
         lj.unroll("V", params, xs, backend="native")

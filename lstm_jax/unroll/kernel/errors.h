@@ -20,8 +20,6 @@ struct WayBack {
   State<T> d_first;
 };
 
-constexpr int64_t kGathered = 128;  // rows that wait for one product with what they were made from
-
 template <typename T>
 void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R, const Panels<T>& Q,
                   const Share& share, const Gradients<T>& sums, Scratch& scratch) {
@@ -29,7 +27,7 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
   const Cell& cell = problem.cell;
   const int64_t m = share.rows.size(), I = cell.inputs, H = cell.hidden, G = cell.rows(), fed = problem.fed();
   const int64_t wide = padded<T>(G), wide_y = padded<T>(H), wide_gates = padded<T>(fed), wide_x = padded<T>(I);
-  const int64_t longest = share.longest(), room = std::max(kGathered, m), fan_in = I + H + fed;
+  const int64_t longest = share.longest(), room = std::max(problem.gathered(128), m), fan_in = I + H + fed;
   const int64_t apart = fan_in + Lanes<T>::kCount;  // a column of `left` at a power of two would share a few cache sets
   const bool resets = cell.resets();
   scratch.begin();

@@ -16,6 +16,8 @@ struct State {
   T *c, *y, *gates;  // (B, H), (B, H), (B, L n) or null
 };
 
+constexpr std::size_t kCached = std::size_t{16} << 20;  // bytes of weights
+
 // What both directions read. Null where there is none: `starts`, p, Q; `lengths`: all sequences are whole.
 template <typename T>
 struct Problem {
@@ -32,6 +34,11 @@ struct Problem {
   int64_t at(int64_t t, int64_t row) const { return t * batch + row; }
   bool starting(int64_t t, int64_t row) const { return starts && starts[at(t, row)]; }
   int64_t fed() const { return Q ? cell.gates * cell.n : 0; }
+
+  // Rows that wait for one product: more where the weights, or the sums of their gradients, fit into no cache.
+  int64_t gathered(int64_t usual) const {
+    return cell.rows() * (cell.inputs + cell.hidden) * sizeof(T) > kCached ? 256 : usual;
+  }
 };
 
 // Rows of the batch, the longest first: the ones that are valid at a step stand in front.
@@ -82,7 +89,7 @@ void run_forward(const Problem<T>& problem, const Panels<T>& W, const Panels<T>&
   const Cell& cell = problem.cell;
   const int64_t m = share.rows.size(), H = cell.hidden, G = cell.rows(), wide = padded<T>(G), fed = problem.fed();
   const int64_t longest = share.longest();
-  const int64_t chunk = std::max<int64_t>(1, 48 / std::max<int64_t>(m, 1));  // input products of so many steps at once
+  const int64_t chunk = std::max<int64_t>(1, problem.gathered(48) / std::max<int64_t>(m, 1));  // input products of so many steps at once
   const bool keep = kept.cs != nullptr;
   scratch.begin();
   T* made = scratch.take<T>(chunk * m * wide);
