@@ -63,7 +63,7 @@ class Ladder:
     """One task: its lengths, the steps of a run at every length, its other options.
 
     ``learned``: the length of training, where it is shorter than the one that is tested; ``tested``: further options
-    of the test.
+    of the test. ``rate``: of learning, where no file says it.
     """
 
     lengths: tuple[int, ...]
@@ -71,12 +71,13 @@ class Ladder:
     options: Mapping[str, Option] = field(default_factory=dict)
     learned: int | None = None
     tested: Mapping[str, Option] = field(default_factory=dict)
+    rate: float = CANDIDATES[1]
 
 
 @dataclass(frozen=True)
 class Scale:
     """How long one preset takes. ``parameters``: of every network; ``tuned``: learning rates from the file, otherwise
-    the second of ``CANDIDATES``; ``started``: tasks on which other starts of the gates are tried.
+    those of the ladders; ``started``: tasks on which other starts of the gates are tried.
     """
 
     ladders: Mapping[str, Ladder]
@@ -102,7 +103,7 @@ SCALES = {
     ),
     "goals": Scale(
         {
-            "copy": Ladder((500,), 16_000),
+            "copy": Ladder((500,), 60_000, rate=0.005),
             "adding": Ladder((750,), 8000),
             "anbncn": Ladder((120,), 6000, learned=40, tested={"shortest": 41}),
             "parity": Ladder((500,), 4000, learned=40, tested={"shortest": 500}),
@@ -143,12 +144,11 @@ def entrants(preset: str, task: str) -> tuple[str, ...]:
 
 def run_of(preset: str, task: str, length: int) -> Config:
     """One task at one length: Adam, gradient norm clipped at 1, rate falling to 0 (cosine)."""
-    scale = SCALES[preset]
-    ladder = scale.ladders[task]
+    scale, ladder = SCALES[preset], SCALES[preset].ladders[task]
     options = {"length": ladder.learned or length, **ladder.options}
     tested = {"length": length, **ladder.tested} if ladder.learned else {}
     return Config(
-        optimizer=OptimizerConfig(learning_rate=CANDIDATES[1], schedule="cosine"),
+        optimizer=OptimizerConfig(learning_rate=ladder.rate, schedule="cosine"),
         data=DataConfig(
             name=task,
             options=options,
