@@ -46,7 +46,8 @@ def unroll(
             values, but of their gradient), ``"native"`` (a CPU kernel, where it was built; no ``jvp`` at all, so a
             Hessian is ``jacrev`` twice; a batch that ``jit`` itself spreads over several CPU devices is computed whole
             on each), or ``"auto"``, the fastest that is here.
-        remat_chunk: keep the state every so many steps and recompute between on the way back: memory for time.
+        remat_chunk: keep the state every so many steps, or every some fewer that divide T, and recompute between on
+            the way back: memory for time.
 
     Returns:
         ``ys (T, B, H)`` in the state's type, and the state after each row's last valid step.
@@ -91,10 +92,15 @@ def unroll(
 
 
 def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State, valid, start):
-    """Whole chunks under ``jax.checkpoint`` in an outer scan, the remainder as one shorter chunk."""
+    """Whole chunks under ``jax.checkpoint`` in an outer scan, the remainder as one shorter chunk.
+
+    Where there is a remainder, cutting and joining copies inputs, outputs and their errors; so chunks are a little
+    shorter where that leaves none.
+    """
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"remat_chunk must be an integer >= 1 or None, got {chunk!r}")
     steps = xs.shape[0]
+    chunk = next((size for size in range(chunk, chunk // 2, -1) if steps % size == 0), chunk)
     whole = steps - steps % chunk
     wide, narrow = widened(params, state.c.dtype)
     body = jax.checkpoint(lambda *now: run(narrow(wide), *now))

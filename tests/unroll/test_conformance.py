@@ -174,6 +174,14 @@ class TestConformance:
         plain = compiled(name, backend, True)(params, xs, state, LENGTHS, resets)
         agree(plain, compiled(name, backend, True, 4)(params, xs, state, LENGTHS, resets))
 
+    @backends
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_nor_does_a_remainder(self, backend, reverse):
+        """No divisor of 5 is near 4."""
+        _, params, xs, state, resets = problem("V")
+        cut = params, xs[:5], state, np.minimum(LENGTHS, 5), resets[:5]
+        agree(compiled("V", backend, reverse)(*cut), compiled("V", backend, reverse, 4)(*cut))
+
     @cells
     @backends
     def test_second_call_does_not_retrace(self, name, backend):
