@@ -132,9 +132,11 @@ def pack_gates(variant: Variant | str, mapping: Mapping[str, jax.Array]) -> Para
     """Pack weights given by name: the inverse of ``gate_view``.
 
     Raises:
-        ValueError: a name is missing or unknown, or a shape does not fit.
+        TypeError: no mapping. ValueError: a name is missing or unknown, or a shape does not fit.
     """
     variant = resolve(variant)
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"weights must be a mapping of names, such as gate_view gives, got {type(mapping).__name__}")
     weights = {name: jnp.asarray(value) for name, value in mapping.items()}
     _check_names(variant, weights)
 

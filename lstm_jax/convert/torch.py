@@ -35,7 +35,7 @@ def from_torch(state_dict: Mapping[str, Any], prefix: str = "") -> tuple[tuple[P
         KeyError: a weight is missing or unknown. ValueError: shapes do not fit, or the LSTM has a projection.
     """
     found = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
-    weights = {name: np.asarray(value) for name, value in _only_lstm(found, prefix).items()}
+    weights = {name: _array(value) for name, value in _only_lstm(found, prefix).items()}
     layers = 1 + max(int(name.removesuffix("_reverse").rpartition("_l")[2]) for name in weights)
     directions = ("", "_reverse") if any(name.endswith("_reverse") for name in weights) else ("",)
     hidden = _take(weights, "weight_hh_l0").shape[-1]
@@ -43,6 +43,13 @@ def from_torch(state_dict: Mapping[str, Any], prefix: str = "") -> tuple[tuple[P
         tuple(_one_direction(weights, f"_l{layer}{direction}", hidden) for direction in directions)
         for layer in range(layers)
     )
+
+
+def _array(value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except TypeError:  # PyTorch gives NumPy, which has no type of that name, no bfloat16
+        return np.asarray(jnp.from_dlpack(value))
 
 
 def to_torch(variant: Variant | str, stack: Sequence[Sequence[Params]]) -> dict[str, np.ndarray]:

@@ -135,3 +135,8 @@ def test_the_irnn_starts_from_the_identity_and_keeps_what_it_holds():
     held = jnp.linspace(0.0, 2.0, 40)[None]
     ys, _ = lj.unroll("RELU", params, jnp.zeros((50, 1, 3)), initial_state=lj.State(held, held))
     np.testing.assert_array_equal(ys[-1], held)
+
+
+def test_weights_to_pack_have_names():
+    with pytest.raises(TypeError, match="mapping of names, such as gate_view gives, got Params"):
+        lj.pack_gates("V", lj.init_params(jax.random.key(0), "V", 3, 4))

@@ -53,6 +53,14 @@ def test_a_prefix_finds_the_lstm_inside_a_larger_module(torch):
         from_torch(model.state_dict())
 
 
+def test_bfloat16_stays_bfloat16(torch):
+    source = torch.nn.LSTM(3, 4)
+    ((params,),) = from_torch(source.to(torch.bfloat16).state_dict())
+    ((wide,),) = from_torch(source.float().state_dict())
+    assert params.W.dtype == params.R.dtype == params.b.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(params.R.astype(jnp.float32), wide.R)
+
+
 @pytest.mark.parametrize(("layers", "bidirectional"), SHAPES)
 def test_out_and_in_again_is_exact(layers, bidirectional):
     stack = random_stack("NP", layers, bidirectional)
