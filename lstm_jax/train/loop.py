@@ -25,7 +25,7 @@ from lstm_jax.train.population import refuse_divergence, stack_hypers
 from lstm_jax.train.program import Program, begin, restore, to_host
 from lstm_jax.train.progress import Reporter
 from lstm_jax.train.records import CHECKPOINTS, MANIFEST, SUMMARY, Manifest, MetricsFile
-from lstm_jax.train.source import DATA, Problem, load_problem, stream
+from lstm_jax.train.source import DATA, Problem, data_version, load_problem, stream
 from lstm_jax.train.step import Metrics
 from lstm_jax.train.trials import Trials, final_scores, judge
 
@@ -113,7 +113,7 @@ def train(
         saved = None if found is None else step
 
         with (
-            Manifest(path / MANIFEST, seeds, step) as manifest,
+            Manifest(path / MANIFEST, seeds, step, data_version(config.data)) as manifest,
             Reporter(last, step, config.data.batch_size * len(seeds), progress) as reporter,
             MetricsFile(path / records.METRICS, columns(problem.loss), step) as file,
             feeding(problem, data_key, partial(next_stop, config.train), last, program.place) as fed,

@@ -164,6 +164,7 @@ class Manifest:
     path: Path
     seeds: Sequence[int]
     resumed_at: int | None = None
+    data_version: str | None = None
 
     def __post_init__(self) -> None:
         """Start the clock, and keep what earlier sittings of the same run wrote."""
@@ -174,6 +175,7 @@ class Manifest:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": sys.argv,
             "from_step": self.resumed_at or 0,
+            "data_version": self.data_version,
             **describe_machine(),
         }
         self.write("running")

@@ -144,6 +144,13 @@ def outline(config: DataConfig) -> Outline:
     return Outline(streams=about.symbols is not None, **_facts(about))
 
 
+def data_version(config: DataConfig) -> str | None:
+    """Of the data set that a run learns; a task has the version of the code."""
+    from lstm_jax.datasets import DATASETS
+
+    return None if config.name in TASKS else DATASETS[config.name].version
+
+
 def _task_problem(config: DataConfig) -> Problem:
     if config.batching != "random":
         raise UsageError(f"task {config.name!r} draws all anew, got batching={config.batching!r}; leave it out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 
 import jax
@@ -130,6 +131,8 @@ def test_a_run_may_name_it(tmp_path):
     part = load("tfds:waves", "test")
     right = [o.argmax() == target[n - 1] for o, target, n in zip(outputs, part.targets, part.lengths, strict=True)]
     assert summary.test["accuracy"][0] == pytest.approx(np.mean(right))
+    (sitting,) = json.loads((tmp_path / "run" / "manifest.json").read_text())["sittings"]
+    assert sitting["data_version"] == "10.0.0"
 
 
 def _answers(run):

@@ -87,7 +87,7 @@ def test_the_manifest_tells_the_circumstances_of_every_sitting(tmp_path):
     content = json.loads(path.read_text())
     assert content["status"] == "done" and content["seeds"] == [3]
     assert [sitting["from_step"] for sitting in content["sittings"]] == [0, 8]
-    wanted = {"versions", "commit", "dirty", "device", "flags", "wall_seconds", "started"}
+    wanted = {"versions", "data_version", "commit", "dirty", "device", "flags", "wall_seconds", "started"}
     assert all(wanted <= sitting.keys() for sitting in content["sittings"])
     assert {"jax", "jaxlib", "numpy", "optax"} <= content["sittings"][0]["versions"].keys()
     assert dataclasses.is_dataclass(Manifest)
