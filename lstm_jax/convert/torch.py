@@ -46,10 +46,9 @@ def from_torch(state_dict: Mapping[str, Any], prefix: str = "") -> tuple[tuple[P
 
 
 def _array(value: Any) -> np.ndarray:
-    try:
-        return np.asarray(value)
-    except TypeError:  # PyTorch gives NumPy, which has no type of that name, no bfloat16
-        return np.asarray(jnp.from_dlpack(value))
+    """A weight for NumPy, to which PyTorch gives no bfloat16."""
+    foreign = str(getattr(value, "dtype", "")) == "torch.bfloat16"
+    return np.asarray(jnp.from_dlpack(value) if foreign else value)
 
 
 def to_torch(variant: Variant | str, stack: Sequence[Sequence[Params]]) -> dict[str, np.ndarray]:
