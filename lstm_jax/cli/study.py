@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -19,9 +20,11 @@ from lstm_jax.train.config import Config, DataConfig, UsageError
 
 if TYPE_CHECKING:
     from lstm_jax.studies.collect import Row
-    from lstm_jax.studies.run import Part
+    from lstm_jax.studies.run import Part, Progress
 
 MANIFEST = "manifest.json"
+MANIFEST_SECONDS = 60.0
+"""How often it is written anew while trials run; a process that is killed loses that much of its time, no more."""
 VARIED = {
     "--model.variant": "name the variants with --variants",
     "--data.name": "name the tasks with --tasks",
@@ -116,8 +119,8 @@ def conduct(study: Study, out: Path, overwrite: bool = False, part: str | None =
 
     use_whole_machine()
     share = _part(part)
-    started, begun = datetime.now(UTC), time.monotonic()
     machine = describe_machine()
+    manifest = Manifest(out, study, machine, share)
     screen = console()
     size = (
         (len(study.tasks), "task"),
@@ -126,13 +129,14 @@ def conduct(study: Study, out: Path, overwrite: bool = False, part: str | None =
     )
     sizes = " x ".join(_counted(*part) for part in size)
     screen.print(f"{study.name}: {sizes} on {machine['devices']} x {machine['device']}, into {out}", markup=False)
-    with StudyWatch(screen) as watch:
-        rows = run_study(study, out, watch=watch, overwrite=overwrite, part=share)
-    ran, wall = watch.finished_here, time.monotonic() - begun
-    if ran or not (out / MANIFEST).is_file():
-        record = {"started": started.isoformat(timespec="seconds"), "wall_seconds": round(wall, 1), "trials": ran}
-        _write_manifest(out, study, {**record, **machine}, keep=ran < len(study.trials()))
-    took = f"{clock(wall)} for {_counted(ran, 'trial')}"
+    with StudyWatch(screen) as watch, manifest:
+
+        def seen(progress: Progress) -> None:
+            watch(progress)
+            manifest(progress)
+
+        rows = run_study(study, out, watch=seen, overwrite=overwrite, part=share)
+    took = f"{clock(manifest.seconds)} for {_counted(watch.finished_here, 'trial')}"
     if len(rows) < len(study.trials()):
         others = f"all parts together have finished {len(rows)} of {len(study.trials())} trials"
         screen.print(
@@ -161,15 +165,70 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _write_manifest(out: Path, study: Study, record: dict[str, object], keep: bool) -> None:
-    """The circumstances of the run that ended now; of a continued study, those of the earlier runs too."""
-    from lstm_jax.studies.run import finished_trials, origin
-    from lstm_jax.train.records import write_json
+class Manifest:
+    """manifest.json of a study: who ran which part of it, when, where, for how long.
 
-    path = out / MANIFEST
-    before = json.loads(path.read_text()) if keep and path.is_file() else {}
-    earlier = [*before.pop("earlier", []), before] if before else []
-    seeds = sorted({trial.config.train.seed for trial in study.trials()})
-    origins = Counter(origin(code) for _, code in finished_trials(study, out).values())
-    content = {"study": study.name, "seeds": seeds, "commits": origins, "command": sys.argv, **record}
-    write_json(path, {**content, "earlier": earlier})
+    Written at the first step of progress, every minute, and at the end of the ``with`` block, whatever ends it. The
+    file tells of the latest process; ``earlier`` of all others that finished a trial, each known by start and part.
+    """
+
+    def __init__(self, out: Path, study: Study, machine: dict[str, Any], part: Part) -> None:
+        self._path, self._out, self._study = out / MANIFEST, out, study
+        self._begun, self._written, self._ran = time.monotonic(), -math.inf, 0
+        self._who = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "part": f"{part.index}/{part.count}",
+            "command": sys.argv,
+            "data_versions": _data_versions(study),
+            **machine,
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Since this process began."""
+        return time.monotonic() - self._begun
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The last word; none where no trial had to run, and where another process held the folder."""
+        if self._written > -math.inf:
+            self._write()
+
+    def __call__(self, progress: Progress) -> None:
+        """Take one step of progress of ``run_study``."""
+        self._ran = progress.finished - progress.reused
+        missing = progress.finished < progress.total or not self._path.is_file()
+        if missing and time.monotonic() - self._written >= MANIFEST_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        from lstm_jax.studies.run import finished_trials, origin
+        from lstm_jax.train.records import write_json
+
+        trials = self._study.trials()
+        found = json.loads(self._path.read_text()) if self._path.is_file() and self._ran < len(trials) else {}
+        runs = [*found.pop("earlier", []), found]
+        others = [run for run in runs if run.get("trials") and not self._is_mine(run)]
+        content = {
+            "study": self._study.name,
+            "seeds": sorted({trial.config.train.seed for trial in trials}),
+            "commits": Counter(origin(code) for _, code in finished_trials(self._study, self._out).values()),
+            **self._who,
+            "wall_seconds": round(self.seconds, 1),
+            "trials": self._ran,
+        }
+        write_json(self._path, {**content, "earlier": others})
+        self._written = time.monotonic()
+
+    def _is_mine(self, run: dict[str, Any]) -> bool:
+        return all(run.get(name) == self._who[name] for name in ("started", "part"))
+
+
+def _data_versions(study: Study) -> dict[str, str]:
+    """Of the data sets among the tasks."""
+    from lstm_jax.train.source import data_version
+
+    versions = {task: data_version(config.data) for task, config in study.tasks}
+    return {task: version for task, version in versions.items() if version is not None}
