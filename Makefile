@@ -21,7 +21,7 @@ PYTHON ?= $(or $(shell python3 -c 'import sys; sys.exit(not (3, 11) <= sys.versi
 NEWEST_PYTHON ?= $(call find_python,3.13 3.12)
 
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-input -c requirements.lock
-# Once a machine, where there is a C++ compiler: without it everything works, at half the speed.
+# Once a machine, where there is a C++ compiler: without it everything works, small cells at half the speed.
 KERNEL = $(BIN)/python -m lstm_jax native build --optional
 SPECS := pyproject.toml requirements.lock $(wildcard lstm_jax/unroll/kernel/*)
 # The development environment serves `make run` too; without it, run's own lighter one is made.

@@ -107,6 +107,16 @@ def test_the_quick_start_of_the_readme_prints_what_the_readme_says() -> None:
     assert run_python(code) == output
 
 
+@pytest.mark.parametrize("other", ["", "torch"], ids=["alone", "with torch"])
+def test_the_snippets_of_the_howto_run(other) -> None:
+    text = (ROOT / "docs/howto.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(blocks) > 6
+    if other:
+        pytest.importorskip(other)
+    run_python("".join(block for block in blocks if other or "import torch" not in block))
+
+
 def test_no_generated_table_is_stale() -> None:
     """``<!-- begin: NAME -->`` shows what experiments/NN_NAME/results holds; ``NAME/PRESET`` a folder in it.
 

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.studies.battery_results import TrialResult, by_row, ratios
+from lstm_jax.studies.battery_results import TrialResult, by_row, most, ratios
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def battery_figure(found: Sequence[TrialResult]) -> Figure:
-    """One line a row: every trial, their mean with its 95 % interval, on a scale where the paper's mean is 1."""
+    """One line a row: every trial, their mean with its 95 % interval, on a scale where the paper's mean is 1.
+
+    Where fewer than half of the trials met it the mean is hollow and has no interval: the others took longer.
+    """
     from matplotlib.figure import Figure
 
     listed = ratios(found)
@@ -27,9 +30,10 @@ def battery_figure(found: Sequence[TrialResult]) -> Figure:
         printed = ":" not in row.name
         colour = "#1f5fa8" if printed else "#999999"
         axes.plot(times, np.full(len(times), place), ".", color=colour, alpha=0.35, markersize=5)
-        if np.isfinite(low):
+        filled = most(trials[row.name])
+        if np.isfinite(low) and filled:
             axes.plot([max(low, 1e-9), high], [place, place], color=colour, linewidth=2)
-        axes.plot([mean], [place], "o", color=colour, markersize=6)
+        axes.plot([mean], [place], "o", color=colour, markersize=6, fillstyle="full" if filled else "none")
         solved, everyone = len(times), len(trials[row.name])
         axes.annotate(
             f"{solved} of {everyone}", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8
@@ -42,7 +46,7 @@ def battery_figure(found: Sequence[TrialResult]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel(
         "sequences until the criterion, over the paper's mean (red); right: trials that met it\n"
-        "blue: as printed, grey: another choice; rows that no trial solved are left out"
+        "blue: as printed, grey: another choice; hollow: fewer than half met it; left out: rows that no trial solved"
     )
     axes.grid(axis="x", alpha=0.3, which="both")
     for side in ("top", "right"):

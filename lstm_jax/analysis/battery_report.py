@@ -10,9 +10,9 @@ from statistics import median
 
 from lstm_jax.analysis.report import embed, markdown
 from lstm_jax.studies.battery import BATTERY
-from lstm_jax.studies.battery_results import TrialResult, by_row, read_results, write_results
+from lstm_jax.studies.battery_results import TrialResult, by_row, most, read_results, write_results
 from lstm_jax.studies.battery_row import BatteryRow
-from lstm_jax.studies.statistics import mean_interval, wilson
+from lstm_jax.studies.statistics import FEWEST, mean_interval, wilson
 from lstm_jax.train.records import write_atomically
 
 DASH = "–"
@@ -71,7 +71,7 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
     means = [mean_interval(of_goal) if of_goal else None for of_goal in met]
     last, paper = means[-1], published.sequences[-1]
     inside = DASH
-    if last is not None and not math.isnan(last.low + paper):
+    if last is not None and most(trials) and not math.isnan(last.low + paper):
         inside = "yes" if last.low <= paper <= last.high else f"no, {'fewer' if last.mean < paper else 'more'}"
     return (
         f"`{row.name.partition(':')[0]}`",
@@ -81,7 +81,7 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
         f"{len(solved)} of {len(trials)} [{100 * low:.0f}, {100 * high:.0f} %]{_given_up(trials)}",
         DASH if math.isnan(published.success) else f"{100 * published.success:.0f} %",
         _both(f"{mean.mean:,.0f}" if mean else DASH for mean in means),
-        DASH if last is None or math.isnan(last.low) else f"[{last.low:,.0f}, {last.high:,.0f}]",
+        DASH if last is None or math.isnan(last.low) else f"[{max(last.low, 0):,.0f}, {last.high:,.0f}]",
         f"{min(met[-1]):,} to {max(met[-1]):,}" if len(met[-1]) > 1 else DASH,
         _both(DASH if math.isnan(mean) else f"{mean:,.0f}" for mean in published.sequences)
         + ("" if math.isnan(published.low) else f" ({published.low:,.0f} to {published.high:,.0f})"),
@@ -111,10 +111,11 @@ def _both(parts: Iterable[str]) -> str:
 def _legend(found: Sequence[TrialResult]) -> str:
     machines = sorted({f"{trial.device}, commit {trial.commit}" for trial in found})
     return (
-        "Sequences: mean over the trials that met the criterion (two figures: two criteria), its 95 % t-interval and "
-        "range; inside: whether the paper's mean lies within our interval. Solved: with Wilson's 95 % interval, and "
-        "how many sequences the others were given. Wrong: mean over trials, fresh sequences, weights at the "
-        "criterion. Of streams, sequences are training streams; best test: the mean length that the test streams "
+        "Sequences: mean over the trials that met the criterion (two figures: two criteria), its 95 % t-interval "
+        f"(from {FEWEST} on, not below 0) and range. The others' time is not in it: inside, whether the paper's mean "
+        "lies within our interval, is said where at least half of the trials met it. Solved: with Wilson's 95 % "
+        "interval, and how many sequences the others were given. Wrong: mean over trials, fresh sequences, weights at "
+        "the criterion. Of streams, sequences are training streams; best test: the mean length that the test streams "
         "after some training stream had at best, median over trials. us a step: processor time of one trial and step, "
         "learning included, on one core. Seeds from 0 on "
         f"({'; '.join(machines)})."

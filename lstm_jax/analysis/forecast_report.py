@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.analysis.report import markdown
+from lstm_jax.analysis.report import markdown, named
 from lstm_jax.studies.forecasting import FAN, LINEAR, ScoreRow, read_scores
 from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.statistics import mean_interval
@@ -113,7 +113,7 @@ def _legend(found: Sequence[ScoreRow]) -> str:
         f"95 % t-interval over {seeds} seed{'s' * (seeds != 1)}; MSE of the mean, MAE of the median sample. Inside: "
         f"per cent of what came within the central {levels} % intervals. Others: normal intervals as wide as the "
         "errors on validation. "
-        f"{lost}({'; '.join(machines)})."
+        f"{lost}({'; '.join(machines)}). {named(row.model for row in found)}"
     )
 
 

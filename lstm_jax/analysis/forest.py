@@ -69,13 +69,14 @@ def forest_figure(comparisons: Sequence[Comparison]) -> Figure:
     with matplotlib.rc_context(FONT):
         figure = Figure(figsize=(COLUMN_INCHES, height), layout="constrained")
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        shown = False
         for n, (axes, comparison) in enumerate(zip(grid.flat, comparisons, strict=False)):
-            _panel(axes, comparison, variants)
+            shown |= _panel(axes, comparison, variants)
             letter = f"{'abcdefghijklmnopqrstuvwxyz'[n % 26]}  " if len(comparisons) > 1 else ""
             axes.set_title(f"{letter}{comparison.task.replace('_', ' ')}", pad=3, loc="left")
         for axes in grid.flat[len(comparisons) :]:
             axes.set_visible(False)
-        _legend(figure, comparisons)
+        _legend(figure, comparisons, chance=shown)
     return figure
 
 
@@ -86,14 +87,16 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_atomically(path, content.getvalue())
 
 
-def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> None:
+def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> bool:
+    """Draw one task; whether chance is a line in it."""
     lines = {line.variant: line for line in comparison.lines}
     place = {variant: -n for n, variant in enumerate(variants)}
     _scale(axes, comparison)
     reference = lines.get(comparison.reference)
     if reference is not None and not math.isnan(reference.interval.low):
         axes.axvspan(*_drawn(comparison, reference), color=BAND, alpha=0.3, lw=0, zorder=0)
-    _chance(axes, comparison)
+    chance = _chance(axes, comparison)
+    _bound(axes, comparison)
     for variant, line in lines.items():
         _line(axes, line, _drawn(comparison, line), place[variant])
     axes.set_yticks(list(place.values()), list(place))
@@ -106,6 +109,16 @@ def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+    return chance
+
+
+def _bound(axes: Axes, comparison: Comparison) -> None:
+    """Nothing is drawn where no score can be, but for room for a marker at the very end."""
+    least, most = BOUNDS.get(comparison.metric, (-math.inf, math.inf))
+    low, high = axes.get_xlim()
+    room = 0.03 * (high - low)
+    if axes.get_xscale() == "linear":
+        axes.set_xlim(max(low, least - room), min(high, most + room))
 
 
 def _scale(axes: Axes, comparison: Comparison) -> None:
@@ -139,10 +152,10 @@ def _limit(axes: Axes, low: float, high: float) -> None:
     axes.set_xlim(*transform.inverted().transform([left - margin, right + margin]))
 
 
-def _chance(axes: Axes, comparison: Comparison) -> None:
+def _chance(axes: Axes, comparison: Comparison) -> bool:
     """A dashed line where chance is on or near the axis; far away its value at the edge, at no cost of resolution."""
     if not math.isfinite(comparison.chance):
-        return
+        return False
     transform = axes.xaxis.get_transform()
     left, right, at = transform.transform([*axes.get_xlim(), comparison.chance])
     place = (at - left) / (right - left)
@@ -150,13 +163,14 @@ def _chance(axes: Axes, comparison: Comparison) -> None:
         if not 0 <= place <= 1:
             _limit(axes, min(axes.get_xlim()[0], comparison.chance), max(axes.get_xlim()[1], comparison.chance))
         axes.axvline(comparison.chance, color=CHANCE, lw=0.8, ls=(0, (4, 2)), zorder=1)
-        return
+        return True
     above = place > 1
     text = f"chance {comparison.chance:.3g} →" if above else f"← chance {comparison.chance:.3g}"
     axes.annotate(
         text, (0.99 if above else 0.01, 0.985), xycoords="axes fraction", ha="right" if above else "left", va="top",
         fontsize=5.5, color=CHANCE,
     )  # fmt: skip
+    return False
 
 
 def _line(axes: Axes, line: Line, interval: tuple[float, float], height: float) -> None:
@@ -174,14 +188,14 @@ def _line(axes: Axes, line: Line, interval: tuple[float, float], height: float) 
     )  # fmt: skip
 
 
-def _legend(figure: Figure, comparisons: Sequence[Comparison]) -> None:
+def _legend(figure: Figure, comparisons: Sequence[Comparison], chance: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     reference = comparisons[0].reference
     lines = [line for comparison in comparisons for line in comparison.lines]
     spread = any(math.isfinite(line.interval.low) for line in lines)
-    neutral = "no difference shown" if spread else "score of one seed"
+    neutral = "no difference shown" if any(len(line.scores) > 1 for line in lines) else "score of one seed"
     labels = {"": neutral, "worse": f"worse than {reference}", "better": f"better than {reference}"}
     present = {line.verdict for line in lines}
     handles: list = [
@@ -191,7 +205,7 @@ def _legend(figure: Figure, comparisons: Sequence[Comparison]) -> None:
     ]
     if spread:
         handles.append(Patch(color=BAND, alpha=0.3, lw=0, label=f"95 % interval of {reference}"))
-    if any(math.isfinite(comparison.chance) for comparison in comparisons):
+    if chance:
         handles.append(Line2D([], [], color=CHANCE, lw=0.8, ls=(0, (4, 2)), label="chance"))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=3, frameon=False, handlelength=1.6, columnspacing=1.2,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, markdown, number
+from lstm_jax.analysis.report import MARKS, centre, centre_legend, markdown, named, number
 from lstm_jax.analysis.search_tables import DASH, p_value, span
 from lstm_jax.studies.collect import find_results, read_rows, write_atomically
 from lstm_jax.studies.grid import Cell, Grid, grids
@@ -110,9 +109,7 @@ def _entry(cell: Cell | None) -> str:
         return DASH
     if cell.source != cell.init:
         return f"= {cell.source}"
-    half = (cell.interval.high - cell.interval.low) / 2
-    spread = "" if math.isnan(half) else f" ± {number(half)}"
-    return f"{number(cell.interval.mean)}{spread} {MARKS[cell.verdict]}".strip()
+    return f"{centre(cell.scores, cell.interval)} {MARKS[cell.verdict]}".strip()
 
 
 def gaps_table(grid: Grid) -> str:
@@ -158,13 +155,12 @@ def _detail(cell: Cell) -> tuple[str, ...]:
 
 
 def _legend(found: Sequence[Grid], reference: str) -> str:
-    counts = sorted({cell.interval.count for grid in found for cell in grid.cells.values()})
-    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    shown = centre_legend(cell.interval.count for grid in found for cell in grid.cells.values())
     return (
-        f"Grids: mean ± half of the 95 % t-interval over {seeds} seed{'' if counts == [1] else 's'}; ▲ better, ▼ "
-        "worse than the standard initialisation of the same variant (Welch, two-sided, 5 %, Holm over initialisations "
-        "x variants of a task); *= standard*: it sets no bias that this variant owns, so the weights are the same. "
+        f"Grids: {shown}; ▲ better, ▼ worse than the standard initialisation of the same variant (Welch, two-sided, "
+        "5 %, Holm over initialisations x variants of a task); *= standard*: it sets no bias that this variant "
+        "owns, so the weights are the same. "
         f"Gaps: difference of means with its 95 % interval (uncorrected); ▲ better, ▼ worse than {reference} (Welch, "
         "two-sided, 5 %, Holm over the variants of a task). Best: by mean validation score. Change: the second gap "
-        "minus the first."
+        f"minus the first. {named(variant for grid in found for variant in grid.variants)}"
     )

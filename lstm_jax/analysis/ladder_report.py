@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, markdown, number
+from lstm_jax.analysis.report import MARKS, markdown, named, number
 from lstm_jax.analysis.search_tables import DASH, p_value
 from lstm_jax.studies.collect import find_results, read_rows, write_atomically
 from lstm_jax.studies.grid import SEPARATOR
@@ -182,9 +182,10 @@ def _legend(found: Sequence[Ladder]) -> str:
         f"▲ more trials solved than {reference} over all lengths (exact test, stratified by length, two-sided, 5 %, "
         f"Holm-corrected over the variants of a task). Parameters: {_range(sizes)}."
     )
+    cells = named(climb.variant for ladder in found for climb in ladder.climbs)
     if not any(_starts(ladder) for ladder in found):
-        return text
-    return f"{text} Starts of the gates: ▼ ▲ against the same variant with its usual start, corrected apart."
+        return f"{text} {cells}"
+    return f"{text} Starts of the gates: ▼ ▲ against the same variant with its usual start, corrected apart. {cells}"
 
 
 def _range(values: Iterable[int]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, markdown, reference_of
+from lstm_jax.analysis.report import MARKS, centre_legend, markdown, named, reference_of
 from lstm_jax.studies.collect import Row, find_results, read_rows
 from lstm_jax.studies.compare import Comparison, Line, compare
+from lstm_jax.studies.statistics import FEWEST
 
 DASH = "–"
 PUBLISHED = (
@@ -48,14 +49,16 @@ def _entry(line: Line | None) -> str:
     """Mean, half of the interval, and the mark of a difference."""
     if line is None:
         return DASH
-    half = f" ± {50 * (line.interval.high - line.interval.low):.2f}" if len(line.scores) > 1 else ""
-    return f"{100 * line.interval.mean:.2f}{half} {MARKS[line.verdict]}".strip()
+    if len(line.scores) < FEWEST:
+        return f"{' / '.join(f'{100 * score:.2f}' for score in line.scores)} {MARKS[line.verdict]}".strip()
+    half = 50 * (line.interval.high - line.interval.low)
+    return f"{100 * line.interval.mean:.2f} ± {half:.2f} {MARKS[line.verdict]}".strip()
 
 
 def _legend(rows: Sequence[Row], reference: str) -> str:
     seeds = len({row.seed for row in rows})
     spread = (
-        f"mean ± half of the 95 % t-interval over {seeds} seeds; ▼ worse, ▲ better than {reference}: Welch's test, "
+        f"{centre_legend([seeds])}; ▼ worse, ▲ better than {reference}: Welch's test, "
         "two-sided, 5 %, Holm-corrected over the cells of an order"
         if seeds > 1
         else "one seed, so small gaps say nothing"
@@ -68,5 +71,6 @@ def _legend(rows: Sequence[Row], reference: str) -> str:
     return (
         f"Test images named rightly: {spread}. Italics: published, of all 784 pixels; chance: the most frequent "
         f"digit.{lost} {len(rows)} networks of {rows[0].hidden_size} cells, {updates:,} updates each, "
-        f"{minutes:.0f} minutes of wall time ({'; '.join(machines)})."
+        f"{minutes:.0f} minutes of wall time ({'; '.join(machines)}). "
+        f"{named(row.variant for row in rows)}"
     )

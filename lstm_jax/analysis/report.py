@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lstm_jax.cell import SUMMARIES
 from lstm_jax.studies.collect import Row, find_results, read_rows, write_atomically
 from lstm_jax.studies.compare import Comparison, Line, compare
-from lstm_jax.studies.statistics import Interval
+from lstm_jax.studies.statistics import FEWEST, Interval
 
 MARKS = {"worse": "▼", "better": "▲", "": ""}
 HEADER = (
@@ -63,11 +64,18 @@ def overview(comparisons: Sequence[Comparison]) -> str:
     rows += [("*chance*", *(f"*{number(comparison.chance)}*" for comparison in comparisons))]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     reference = comparisons[0].reference
+    shown = centre_legend(len(line.scores) for comparison in comparisons for line in comparison.lines)
     return (
-        f"{table}\n\n↑ higher is better, ↓ lower is better; mean ± half of the 95 % t-interval over "
-        f"{_count(comparisons)}. ▼ worse, ▲ better than {reference}: Welch's test, two-sided, 5 %, "
-        f"Holm-corrected over the variants of a task. Chance: the best predictor without memory."
+        f"{table}\n\n↑ higher is better, ↓ lower is better; {shown}. ▼ worse, ▲ better than {reference}: Welch's "
+        "test, two-sided, 5 %, Holm-corrected over the variants of a task. Chance: the best predictor without "
+        f"memory. {named(variants)}"
     )
+
+
+def named(variants: Iterable[str]) -> str:
+    """What each variant is, in a sentence; names that the library does not have, starts say, are left out."""
+    known = [f"{name}: {SUMMARIES[name]}" for name in dict.fromkeys(variants) if name in SUMMARIES]
+    return f"Cells: {'; '.join(known)}." if known else ""
 
 
 def overview_column(comparison: Comparison, variants: Sequence[str]) -> dict[str, str]:
@@ -77,9 +85,25 @@ def overview_column(comparison: Comparison, variants: Sequence[str]) -> dict[str
 
 
 def _overview_entry(line: Line) -> str:
-    half = (line.interval.high - line.interval.low) / 2
-    spread = "" if math.isnan(half) else f" ± {number(half)}"
-    return f"{number(line.interval.mean)}{spread} {MARKS[line.verdict]}".strip()
+    return f"{centre(line.scores, line.interval)} {MARKS[line.verdict]}".strip()
+
+
+def centre(scores: Sequence[float], interval: Interval) -> str:
+    """Mean ± half of its interval; of fewer than three scores these themselves, of which an interval says nothing."""
+    if math.isnan(interval.low):
+        return " / ".join(map(number, scores))
+    return f"{number(interval.mean)} ± {number((interval.high - interval.low) / 2)}"
+
+
+def centre_legend(counts: Iterable[int]) -> str:
+    """What ``centre`` shows, where tasks and variants have these numbers of seeds."""
+    seen = sorted(counts)
+    least, most = seen[0], seen[-1]
+    if most < FEWEST:
+        return "one seed" if most == 1 else f"the scores of {most} seeds"
+    few = "" if least >= FEWEST else f" (fewer than {FEWEST}: their scores)"
+    seeds = f"{most}" if least == most else f"{least} to {most}"
+    return f"mean ± half of the 95 % t-interval over {seeds} seeds{few}"
 
 
 def _section(comparison: Comparison) -> str:
@@ -138,12 +162,6 @@ def number(value: float) -> str:
     if value != 0 and abs(value) < 1e-3:
         return f"{value:.1e}"
     return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
-
-
-def _count(comparisons: Sequence[Comparison]) -> str:
-    counts = sorted({line.interval.count for comparison in comparisons for line in comparison.lines})
-    text = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{text} seed{'' if counts == [1] else 's'}"
 
 
 def readme_section(folder: Path, reference: str = "V") -> str:

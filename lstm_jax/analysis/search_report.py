@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from lstm_jax.analysis.page import Block, Bullets, Heading, Paragraph, Picture, Table, to_html, to_markdown
-from lstm_jax.analysis.report import number
+from lstm_jax.analysis.report import named, number
 from lstm_jax.analysis.search_tables import (
     best_table,
     claims_table,
@@ -31,6 +31,10 @@ METRICS = {
 }
 MUSIC_METRIC = "binary cross-entropy summed over 88 keys, nats, mean over predicted steps"
 BEST, HYPER, IMPORTANCE = "best.png", "hyper.png", "importance.png"
+KNOWN_BY = (
+    "The paper's text was not at hand: “known by” says whether a claim was read in its abstract (verified), in "
+    "summaries by others (secondary), or is remembered, unseen (recalled)."
+)
 CAPTIONS = {
     BEST: "Test scores of the best trials of each variant. Box: quartiles; whiskers: full range; line: median; dot: "
     "mean; coloured: significantly different from the reference after Holm's correction; an arrow: beyond the axis, "
@@ -89,7 +93,9 @@ def readme_section(folder: Path, reference: str = "V") -> str:
     blocks: list[Block] = []
     for task in search.tasks:
         blocks += [Paragraph(_what(task)), best_table(task, reference)]
-    return to_markdown([*blocks, Paragraph(_marks(reference)), *_claims(judge(search))]).rstrip("\n")
+    cells = named(contender.variant for task in search.tasks for contender in task.contenders)
+    marks, known = Paragraph(f"{_marks(reference)} {cells}"), Paragraph(KNOWN_BY)
+    return to_markdown([*blocks, marks, *_claims(judge(search)), known]).rstrip("\n")
 
 
 def report_blocks(search: Search, verdicts: list[Verdict], figures: tuple[str, ...]) -> list[Block]:
@@ -102,9 +108,7 @@ def report_blocks(search: Search, verdicts: list[Verdict], figures: tuple[str, .
         *_hyperparameters(search, figures),
         Heading(2, "Claims of the Odyssey"),
         Paragraph(
-            "What Greff et al., “LSTM: A Search Space Odyssey”, report, and what this search says to it. The paper's "
-            "text was not at hand: “known by” says whether a claim was read in its abstract (verified), in summaries "
-            "by others (secondary), or is remembered, unseen (recalled)."
+            f"What Greff et al., “LSTM: A Search Space Odyssey”, report, and what this search says to it. {KNOWN_BY}"
         ),
         *_claims(verdicts),
         Heading(3, "When a claim counts as confirmed or contradicted"),

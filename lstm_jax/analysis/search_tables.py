@@ -23,7 +23,7 @@ BEST_HEADER = (
     "95 % interval",
     "p (Holm)",
     "",
-    "best trial",
+    "best by validation",
 )
 BEST_COLUMNS = "lrrrrrrlr"
 COUNTS = {"trials": "trials", "diverged": "diverged", "unscored": "no score"}

@@ -71,7 +71,8 @@ def init_params(
             gate (f = 1 - i) the input gate starts from the negative.
         initializers: a scheme's name (``"standard"``, ``"odyssey"``, ``"hs97"``, ``"pytorch"``, ``"irnn"``), or a
             mapping from a weight's name (``"W_f"``) or kind (``"W"``, ``"R"``, ``"b"``, ``"p"``, ``"Q"`` for
-            gate-to-gate weights) to ``f(key, shape, dtype)``; what the mapping leaves out follows ``"standard"``.
+            gate-to-gate weights) to ``f(key, shape, dtype)``; what the mapping leaves out follows ``"standard"``. A
+            bias named here (``"b_f"``) keeps its own start, whatever ``forget_bias`` says.
         dtype: a floating type; 16-bit weights are drawn in float32 and rounded.
 
     Raises:
@@ -93,12 +94,18 @@ def init_params(
     weights = {}
     for name, shape in shapes.items():
         drawn = chosen[name](_key_of(key, name), shape, draw_dtype)
-        if drawn.shape != shape:
-            raise ValueError(f"init_params: the initializer of {name} returned shape {drawn.shape}, expected {shape}")
+        if getattr(drawn, "shape", None) != shape:
+            what = f"shape {drawn.shape}" if hasattr(drawn, "shape") else f"a {type(drawn).__name__}"
+            raise ValueError(
+                f"init_params: the initializer of {name} returned {what}, expected an array {shape}; weights of "
+                "several gates are packed, so annotate or place them after they were made"
+            )
         weights[name] = drawn
     if forget_bias is not None:
         rule = forget_bias_rule(forget_bias)
-        weights |= rule(_key_of(key, "gate biases"), variant, variant.blocks(hidden_size), draw_dtype)
+        biases = rule(_key_of(key, "gate biases"), variant, variant.blocks(hidden_size), draw_dtype)
+        named = () if isinstance(initializers, str) else initializers
+        weights |= {name: bias for name, bias in biases.items() if name not in named}
     return pack_gates(variant, {name: weight.astype(dtype) for name, weight in weights.items()})
 
 

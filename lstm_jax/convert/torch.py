@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.params import Params, gate_view, pack_gates
+from lstm_jax.cell.params import Params, check_no_trials, gate_view, pack_gates
 from lstm_jax.cell.variants import VARIANTS, Variant
 from lstm_jax.convert.checks import expect_no_peepholes, expect_shape
 
@@ -54,13 +55,19 @@ def _array(value: Any) -> np.ndarray:
 def to_torch(variant: Variant | str, stack: Sequence[Sequence[Params]]) -> dict[str, np.ndarray]:
     """The stack as the state_dict of an ``nn.LSTM``, NumPy arrays; load with ``{k: torch.from_numpy(v)}``.
 
+    bfloat16 weights leave as float32, because NumPy arrays of bfloat16 are none for PyTorch.
+
     Raises:
-        ValueError: a variant other than NP, which is the only one that PyTorch has.
+        ValueError: a variant other than NP, which is the only one that PyTorch has; weights with a trial axis; a layer
+            of more than two directions.
     """
     expect_no_peepholes(variant, "PyTorch's nn.LSTM")
     state_dict: dict[str, np.ndarray] = {}
     for layer, directions in enumerate(stack):
-        for direction, params in zip(("", "_reverse"), directions, strict=False):
+        if not 1 <= len(directions) <= 2:
+            raise ValueError(f"layer {layer} has {len(directions)} directions, PyTorch's nn.LSTM has 1 or 2")
+        for direction, params in zip(("", "_reverse")[: len(directions)], directions, strict=True):
+            check_no_trials(params)
             arrays = _to_rows(params)
             state_dict |= {f"{kind}_l{layer}{direction}": array for kind, array in arrays.items()}
     return state_dict
@@ -68,8 +75,12 @@ def to_torch(variant: Variant | str, stack: Sequence[Sequence[Params]]) -> dict[
 
 def _to_rows(params: Params) -> dict[str, np.ndarray]:
     view = gate_view(VARIANTS["NP"], params)
-    packed = {kind: np.concatenate([np.asarray(view[f"{kind}_{r}"]).T for r in TORCH_ROWS]) for kind in "WRb"}
+    packed = {kind: np.concatenate([_exported(view[f"{kind}_{r}"]) for r in TORCH_ROWS]) for kind in "WRb"}
     return dict(zip(_KINDS, (packed["W"], packed["R"], packed["b"], np.zeros_like(packed["b"])), strict=True))
+
+
+def _exported(weights: jax.Array) -> np.ndarray:
+    return np.asarray(weights.astype(jnp.float32) if weights.dtype == jnp.bfloat16 else weights).T
 
 
 def _only_lstm(found: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:

@@ -120,7 +120,13 @@ def expect_like(new: Any, old: Any) -> None:
         for tree in (new, old)
     )
     if shapes.keys() != expected.keys():
-        raise ValueError(f"got weights {sorted(shapes)}, expected {sorted(expected)}: of another variant or depth?")
+        missing, more = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
+        hint = "of another variant or depth?"
+        if not more and all(path.endswith(".p") for path in missing):
+            hint = "an LSTM without peepholes, which other libraries have, is variant='NP'"
+        raise ValueError(
+            f"expected weights {missing or 'none'} that are missing, got {more or 'none'} that are not known: {hint}"
+        )
     for path, shape in shapes.items():
         if shape != expected[path]:
             raise ValueError(f"weight {path} has shape {shape}, expected {expected[path]}")

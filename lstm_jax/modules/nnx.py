@@ -35,7 +35,7 @@ class LSTM(nnx.Module):
         initializers: a scheme or a mapping of initializers.
         param_dtype: the type of the parameters.
         dtype: the type that products are computed in; states stay float32. None means ``param_dtype``.
-        backend: of ``unroll``.
+        backend: of ``unroll``; ``"scan"`` for forward mode, ``"fused"`` to export a program.
         remat_chunk: keep every so-many-th state and recompute the others, for long sequences.
         deterministic: True switches dropout off; ``train()`` and ``eval()`` set it.
         rngs: gives ``params`` and, with dropout, ``dropout``.
@@ -82,7 +82,7 @@ class LSTM(nnx.Module):
         resets: jax.Array | None = None,
         time_major: bool = False,
         deterministic: bool | None = None,
-        rngs: nnx.Rngs | None = None,
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
     ) -> tuple[jax.Array, States]:
         """Outputs and final states of ``xs (B, T, I)``, or ``(T, B, I)`` with ``time_major``.
 
@@ -96,7 +96,7 @@ class LSTM(nnx.Module):
             rngs: used for dropout instead of the module's own.
         """
         off = self.deterministic if deterministic is None else deterministic
-        stream = self.rngs if rngs is None else rngs.dropout
+        stream = self.rngs if rngs is None else rngs.dropout if isinstance(rngs, nnx.Rngs) else rngs
         return self.layers.run(
             core_params(self),
             _arrays(self.start),
@@ -153,6 +153,8 @@ class LSTMCell(nnx.RNNCellBase):
         blank = initial_state(self.variant, input_shape[:-1], self.hidden_features, dtype)
         if carry_init is None:
             return blank
+        if rngs is None:
+            raise ValueError("initialize_carry: carry_init draws the state, give it rngs=nnx.Rngs(carry=SEED)")
         draw = rngs.carry if isinstance(rngs, nnx.Rngs) else rngs
         return jax.tree.map(lambda leaf: carry_init(draw(), leaf.shape, leaf.dtype), blank)
 
@@ -168,13 +170,17 @@ def core_params(module: LSTM | LSTMCell) -> Any:
 
 
 def set_core_params(module: LSTM | LSTMCell, params: Any) -> None:
-    """Write weights of that structure and of those shapes into the module.
+    """Write weights of that structure and of those shapes into the module, in the type that it has.
 
     Raises:
         ValueError: another structure or shape.
     """
     expect_like(params, core_params(module))
-    jax.tree.map(lambda param, new: param.set_value(jnp.asarray(new)), _holder(module), params, is_leaf=_is_variable)
+
+    def write(param: nnx.Variable, new: Any) -> None:
+        param.set_value(jnp.asarray(new, param.dtype))
+
+    jax.tree.map(write, _holder(module), params, is_leaf=_is_variable)
 
 
 def _holder(module: LSTM | LSTMCell) -> Any:

@@ -82,6 +82,11 @@ def by_row(found: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
     return {name: rows[name] for name in BATTERY if name in rows}
 
 
+def most(trials: Sequence[TrialResult]) -> bool:
+    """Whether at least half of them met their criterion, so that the mean of those says something about all."""
+    return 2 * sum(trial.ended == "met" for trial in trials) >= len(trials)
+
+
 def ratios(found: Sequence[TrialResult]) -> list[tuple[BatteryRow, float, float, float]]:
     """For the figure: rows with a success and a published mean, our mean over the paper's, and its interval."""
     listed = []

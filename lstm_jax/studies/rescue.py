@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import NamedTuple
 
 from lstm_jax.studies.grid import STANDARD, Grid, side
-from lstm_jax.studies.statistics import Difference, holm, mean_interval, welch
+from lstm_jax.studies.statistics import Difference, holm, welch
 
 
 class Gap(NamedTuple):
@@ -133,15 +134,14 @@ def contrast(plus: Sequence[Sequence[float]], minus: Sequence[Sequence[float]], 
     """
     from scipy.stats import t as student
 
-    groups = [mean_interval(values, level) for values in (*plus, *minus)]
-    mean = sum(group.mean for group in groups[: len(plus)]) - sum(group.mean for group in groups[len(plus) :])
-    if min(group.count for group in groups) < 2:
+    groups = (*plus, *minus)
+    mean = sum(map(fmean, plus)) - sum(map(fmean, minus))
+    if min(map(len, groups)) < 2:
         return Difference(mean, math.nan, math.nan, math.nan)
-    # An interval's half width is the quantile times the standard error of its mean.
-    halves = [(group.high - group.mean) / student.ppf(0.5 + level / 2, group.count - 1) for group in groups]
-    error = math.sqrt(sum(half**2 for half in halves))
+    errors = [stdev(values) / math.sqrt(len(values)) for values in groups]
+    error = math.hypot(*errors)
     if error == 0.0:
         return Difference(mean, mean, mean, 1.0 if mean == 0.0 else 0.0)
-    freedom = 1.0 / sum((half / error) ** 4 / (g.count - 1) for half, g in zip(halves, groups, strict=True))
+    freedom = 1.0 / sum((one / error) ** 4 / (len(v) - 1) for one, v in zip(errors, groups, strict=True))
     half = float(student.ppf(0.5 + level / 2, freedom)) * error
     return Difference(mean, mean - half, mean + half, float(2.0 * student.sf(abs(mean) / error, freedom)))

@@ -144,7 +144,7 @@ def best_result(published: float, status: str) -> Callable[[Search], Decision]:
         contradicted = away < -MARGIN or (away > MARGIN and full)
         verdict = CONTRADICTED if contradicted else CONFIRMED if abs(away) <= MARGIN else OPEN
         trials = sum(contender.trials for contender in task.contenders)
-        evidence = f"The best of {trials} trials is one of {best.variant}: {test:.3f} nats on test, "
+        evidence = f"The best of {trials} trials by validation is one of {best.variant}: {test:.3f} nats on test, "
         evidence += f"{signed(away)} % from {published} ({status})."
         return Decision(verdict, evidence)
 

@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+FEWEST = 3
+"""Values that give an interval: of two it reaches 13 standard errors to each side, where mostly no score can be."""
+
 
 class Interval(NamedTuple):
-    """A mean with its two-sided t-interval; ``low`` and ``high`` are NaN below two values."""
+    """A mean with its two-sided t-interval; ``low`` and ``high`` are NaN below ``FEWEST`` values."""
 
     mean: float
     low: float
@@ -60,14 +63,14 @@ class Rank(NamedTuple):
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Mean and two-sided Student t-interval of independent values.
+    """Mean and two-sided Student t-interval of independent values; no interval below ``FEWEST`` of them.
 
     Raises:
         ValueError: for no values, for a value that is not finite, and for a level outside (0, 1).
     """
     sample = _finite(values, "values")
     mean = float(sample.mean())
-    if len(sample) < 2:
+    if len(sample) < FEWEST:
         return Interval(mean, math.nan, math.nan, len(sample))
     half = _quantile(level, len(sample) - 1) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
     return Interval(mean, mean - half, mean + half, len(sample))

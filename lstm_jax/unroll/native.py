@@ -37,7 +37,7 @@ def native(
 
 
 class Kept(NamedTuple):
-    """What the way back reads, ``(T, B, ...)``; what stands past a row's end is left as memory was.
+    """What the way back reads, ``(T, B, ...)``; 0 past a row's end.
 
     Attributes:
         ys, cs: outputs and cells ``(T, B, H)``.

@@ -12,7 +12,7 @@ from jax import lax
 from lstm_jax.cell.params import Params, check_no_trials, check_params
 from lstm_jax.cell.step import State, check_features, check_state, state_dtype
 from lstm_jax.cell.step import initial_state as blank_state
-from lstm_jax.cell.variants import Variant, resolve
+from lstm_jax.cell.variants import Variant, positive, resolve
 from lstm_jax.unroll.backends import widened
 from lstm_jax.unroll.choice import backend_named
 from lstm_jax.unroll.lengths import check_lengths, clean, starts, valid_steps
@@ -45,7 +45,8 @@ def unroll(
         backend: ``"scan"`` (plain, any differentiation mode), ``"fused"`` (own reverse loop, faster; no ``jvp`` of the
             values, but of their gradient), ``"native"`` (a CPU kernel, where it was built; no ``jvp`` at all, so a
             Hessian is ``jacrev`` twice; a batch that ``jit`` itself spreads over several CPU devices is computed whole
-            on each), or ``"auto"``, the fastest that is here.
+            on each), or ``"auto"``, the fastest that is here. To export a program, or to lower it for another
+            platform, name ``"fused"``: a call of the kernel goes nowhere else.
         remat_chunk: keep the state every so many steps, or every some fewer that divide T, and recompute between on
             the way back: memory for time.
 
@@ -66,6 +67,7 @@ def unroll(
     variant = resolve(variant)
     hidden, xs = _check_inputs(variant, params, xs)
     run = backend_named(backend, params, xs.shape[1 if time_major else 0])
+    remat_chunk = None if remat_chunk is None else positive("remat_chunk", remat_chunk)
     if not isinstance(reverse, bool | np.bool_):
         raise TypeError(f"reverse must be True or False, got {reverse!r}")
     if resets is not None:
@@ -97,9 +99,8 @@ def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State,
     Where there is a remainder, cutting and joining copies inputs, outputs and their errors; so chunks are a little
     shorter where that leaves none.
     """
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"remat_chunk must be an integer >= 1 or None, got {chunk!r}")
     steps = xs.shape[0]
+    chunk = min(chunk, steps)
     chunk = next((size for size in range(chunk, chunk // 2, -1) if steps % size == 0), chunk)
     whole = steps - steps % chunk
     wide, narrow = widened(params, state.c.dtype)

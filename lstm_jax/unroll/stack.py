@@ -76,6 +76,8 @@ def unroll_stack(
     """
     if initial_state is not None and len(initial_state) != len(stack):
         raise ValueError(f"initial_state has {len(initial_state)} entries, the stack has {len(stack)} layers")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
     states = []
     for n, layer in enumerate(stack):
         if n and dropout > 0:
@@ -101,8 +103,6 @@ def _directions(state: State | tuple[State, ...], count: int, layer: int) -> tup
 
 
 def _drop(ys: jax.Array, rate: float, key: jax.Array | None, layer: int) -> jax.Array:
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout must lie in [0, 1), got {rate}")
     if key is None:
         raise ValueError(f"dropout={rate} needs dropout_key")
     keep = jax.random.bernoulli(jax.random.fold_in(key, layer), 1.0 - rate, ys.shape)

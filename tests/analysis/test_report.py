@@ -105,6 +105,23 @@ def test_one_seed_gives_a_table_without_intervals():
     assert "nan" not in table.lower() and "±" not in table.split("\n\n")[2]
 
 
+def test_two_seeds_are_both_shown_in_place_of_an_interval():
+    text = overview(compare(Made(seeds=2).rows(V=1.0, NFG=2.0)))
+    assert "±" not in text and "the scores of 2 seeds" in text
+    assert text.splitlines()[2].count(" / ") == 1
+
+
+def test_scores_are_never_drawn_where_none_can_be():
+    axes = panel("digits", "accuracy", 0.1, V=(0.985,), NFG=(1.0,))
+    assert 1.0 < axes.get_xlim()[1] < 1.01
+
+
+def test_every_variant_of_the_overview_is_explained_once():
+    rows = Made("music").rows(V=1.0, NFG=2.0) + Made("words").rows(V=1.0)
+    cells = overview(compare(rows)).partition("Cells: ")[2]
+    assert [cell.partition(":")[0] for cell in cells.split("; ")] == ["V", "NFG"]
+
+
 def test_the_overview_has_a_row_a_variant_a_column_a_task_and_chance():
     rows = Made("music").rows(V=1.0, NFG=2.0) + Made("words").rows(V=1.0, RNN=3.0)
     lines = overview(compare(rows)).splitlines()
@@ -127,12 +144,18 @@ def test_the_report_is_a_pure_function_of_the_results(tmp_path):
 
 @pytest.mark.parametrize(
     ("seeds", "words"),
-    [(1, ["score of one seed", "chance"]), (5, ["no difference shown", "95 % interval of V", "chance"])],
+    [
+        (1, ["score of one seed"]),
+        (2, ["no difference shown"]),
+        (5, ["no difference shown", "95 % interval of V"]),
+    ],
 )
-def test_the_legend_speaks_of_tests_and_intervals_only_where_there_are_any(seeds, words):
+@pytest.mark.parametrize(("score", "chance"), [(1.0, []), (9.0, ["chance"])])
+def test_the_legend_speaks_only_of_what_is_drawn(seeds, words, score, chance):
     from lstm_jax.analysis.forest import forest_figure
 
-    figure = forest_figure(compare(Made(seeds=seeds).rows(V=1.0, NFG=1.0)))
+    figure = forest_figure(compare(Made(seeds=seeds, spread=0.0).rows(V=score, NFG=score)))
+    words = words + chance
     assert [text.get_text() for text in figure.legends[0].get_texts()] == words
 
 
@@ -206,7 +229,7 @@ def drawn_chance(axes) -> tuple[list[float], list[str]]:
 
 
 def test_chance_on_the_axis_is_a_line_and_never_an_arrow_to_outside():
-    axes = panel("adding", "mse", 11.2, V=(35.0, 36.0), NFG=(30.0, 49.0))
+    axes = panel("adding", "mse", 11.2, V=(35.0, 35.5, 36.0), NFG=(30.0, 39.0, 49.0))
     low, high = axes.get_xlim()
     assert low <= 11.2 <= high
     assert drawn_chance(axes) == ([11.2], [])
@@ -219,10 +242,10 @@ def test_chance_far_from_the_axis_is_its_value_at_the_edge(chance, text):
 
 
 def test_drawn_intervals_stay_where_scores_can_be():
-    axes = panel("order", "accuracy", 0.25, V=(0.3, 0.99), NFG=(0.9, 1.0))
+    axes = panel("order", "accuracy", 0.25, V=(0.3, 0.6, 0.99), NFG=(0.9, 0.95, 1.0))
     low, high = axes.get_xlim()
     assert -0.1 <= low <= 0 and 1 <= high <= 1.1
     ends = [value for line in axes.lines if line.get_linestyle() == "-" for value in line.get_xdata()]
     assert ends and min(ends) >= 0 and max(ends) <= 1
-    low, high = panel("adding", "mse", 0.1, V=(0.1, 0.9), NFG=(0.3, 1.0)).get_xlim()
+    low, high = panel("adding", "mse", 0.1, V=(0.1, 0.5, 0.9), NFG=(0.3, 0.6, 1.0)).get_xlim()
     assert -0.1 * high < low <= 0

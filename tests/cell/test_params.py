@@ -140,3 +140,14 @@ def test_the_irnn_starts_from_the_identity_and_keeps_what_it_holds():
 def test_weights_to_pack_have_names():
     with pytest.raises(TypeError, match="mapping of names, such as gate_view gives, got Params"):
         lj.pack_gates("V", lj.init_params(jax.random.key(0), "V", 3, 4))
+
+
+def test_a_bias_named_among_the_initializers_is_not_overridden():
+    for name, bias in (("V", "b_f"), ("CIFG", "b_i"), ("GRU", "b_i")):
+        params = lj.init_params(jax.random.key(0), name, 3, 4, initializers={bias: jax.nn.initializers.constant(7.0)})
+        np.testing.assert_array_equal(lj.gate_view(name, params)[bias], np.full(4, 7.0))
+
+
+def test_an_initializer_that_gives_no_array_is_named():
+    with pytest.raises(ValueError, match="initializer of W_z returned a list, expected an array"):
+        lj.init_params(jax.random.key(0), "V", 3, 4, initializers={"W": lambda key, shape, dtype: [0.0]})

@@ -104,3 +104,22 @@ def test_what_does_not_fit_is_named(state_dict, error, message):
 def test_a_variant_that_torch_lacks_is_not_exported():
     with pytest.raises(ValueError, match=r"peepholes=True.*has no place in PyTorch's nn.LSTM"):
         to_torch("V", random_stack("V"))
+
+
+def test_weights_with_a_trial_axis_are_not_exported():
+    two = jax.vmap(lambda key: lj.init_stack(key, "NP", I, H))(jax.random.split(jax.random.key(0)))
+    with pytest.raises(ValueError, match="run a trial axis with jax.vmap"):
+        to_torch("NP", two)
+
+
+def test_a_third_direction_is_not_dropped():
+    ((params,),) = random_stack(layers=1, bidirectional=False)
+    with pytest.raises(ValueError, match="layer 0 has 3 directions"):
+        to_torch("NP", [[params] * 3])
+
+
+def test_bfloat16_weights_leave_as_float32(torch):
+    stack = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), random_stack())
+    exported = {name: torch.from_numpy(array) for name, array in to_torch("NP", stack).items()}
+    torch.nn.LSTM(I, H, num_layers=2, bidirectional=True).load_state_dict(exported)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b.astype(jnp.float32)), from_torch(exported), stack)

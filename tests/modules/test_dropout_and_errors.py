@@ -130,3 +130,34 @@ def test_weights_of_other_sizes_are_not_written():
 def test_variables_of_another_module_are_named():
     with pytest.raises(KeyError, match="kernel"):
         linen.core_params({"params": {"kernel": XS}})
+
+
+def test_weights_without_peepholes_are_told_their_variant():
+    with pytest.raises(ValueError, match="variant='NP'"):
+        nnx.set_core_params(build(), nnx.core_params(build(variant="NP")))
+
+
+def test_weights_are_written_in_the_type_of_the_module():
+    lstm, half = build(), nnx.LSTM(I, H, param_dtype=jnp.bfloat16, rngs=flax_nnx.Rngs(1))
+    nnx.set_core_params(lstm, nnx.core_params(half))
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.core_params(lstm))} == {jnp.dtype(jnp.float32)}
+
+
+def test_dropout_takes_a_stream_as_well_as_streams():
+    lstm = build(num_layers=2, dropout=0.5)
+    by_stream, by_streams = (
+        lstm(XS, rngs=rngs)[0] for rngs in (flax_nnx.Rngs(dropout=3).dropout, flax_nnx.Rngs(dropout=3))
+    )
+    np.testing.assert_array_equal(by_stream, by_streams)
+
+
+@pytest.mark.parametrize("rate", [-0.5, 1.0, 3.0])
+def test_a_stack_refuses_a_rate_that_is_none(rate):
+    stack = lj.init_stack(jax.random.key(0), "V", I, H)
+    with pytest.raises(ValueError, match=r"dropout must lie in \[0, 1\)"):
+        lj.unroll_stack("V", stack, XS, dropout=rate)
+
+
+def test_a_drawn_carry_needs_a_stream():
+    with pytest.raises(ValueError, match="give it rngs"):
+        nnx.LSTMCell(I, H, rngs=flax_nnx.Rngs(0)).initialize_carry((B, I), carry_init=jax.nn.initializers.normal())

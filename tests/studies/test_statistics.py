@@ -28,7 +28,7 @@ def corrected_gap(a, b, axis=-1):
     return correction * mean_gap(a, b, axis) / pooled**0.5
 
 
-@pytest.mark.parametrize("count", [2, 3, 20])
+@pytest.mark.parametrize("count", [3, 4, 20])
 def test_interval_agrees_with_scipy(count):
     values = np.random.default_rng(count).normal(3.0, 2.0, count)
     ours = mean_interval(values, level=0.9)
@@ -71,6 +71,11 @@ def test_welch_survives_tiny_numbers():
 def test_groups_without_spread_differ_for_certain_or_not_at_all():
     assert welch([1.0, 1.0], [1.0, 1.0]).p == 1.0
     assert welch([1.0, 1.0], [2.0, 2.0]) == (-1.0, -1.0, -1.0, 0.0)
+
+
+def test_two_values_give_a_mean_and_no_interval_of_it():
+    assert mean_interval([1.0, 2.0]).mean == 1.5
+    assert math.isnan(mean_interval([1.0, 2.0]).low) and not math.isnan(mean_interval([1.0, 2.0, 2.0]).low)
 
 
 def test_one_value_gives_no_interval_and_no_p_value():
@@ -205,7 +210,7 @@ def test_values_that_are_no_numbers_are_refused(bad):
 
 def test_a_level_outside_zero_and_one_is_refused():
     with pytest.raises(ValueError, match="level must lie between 0 and 1, got 95"):
-        mean_interval([1.0, 2.0], level=95)
+        mean_interval([1.0, 2.0, 3.0], level=95)
     for compare in (bootstrap_difference, hedges_g):
         with pytest.raises(ValueError, match="level must lie between 0 and 1, got 95"):
             compare([1.0, 2.0], [1.0, 2.0], level=95)

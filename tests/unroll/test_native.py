@@ -278,3 +278,20 @@ def test_a_compiler_that_fails_leaves_nothing_behind_and_its_words_in_the_error(
     with pytest.raises(RuntimeError, match="could not compile the kernel: no such flag"):
         build.build()
     assert list(build.library_path().parent.iterdir()) == [] and not build.load()
+
+
+@needs_kernel
+@pytest.mark.parametrize("name", ["V", "GRU", "FGR"])
+def test_what_is_kept_past_a_rows_end_is_0(name):
+    """Old memory, which may hold a NaN, would be an alarm of jax_debug_nans without a cause."""
+    from lstm_jax.unroll.native import _call_forward
+
+    variant = lj.VARIANTS[name]
+    params = lj.init_params(jax.random.key(0), variant, 4, 8)
+    state = lj.initial_state(variant, (3,), 8)
+    valid = jnp.arange(6)[:, None] < jnp.array([[6, 2, 0]])
+    for _ in range(20):  # old memory with NaN in it, of all sizes that the kernel asks for
+        jax.block_until_ready([jnp.full((6, 3, size), jnp.nan) for size in (8, 24, 32)])
+        kept = _call_forward(variant, False, params, jnp.ones((6, 3, 4)), state, valid, None, keep=True)[2]
+        for array in filter(lambda array: array.size, kept):
+            assert not np.any(np.asarray(array)[~np.asarray(valid)])

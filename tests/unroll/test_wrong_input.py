@@ -68,7 +68,7 @@ BLANK = lj.initial_state("V", (B,), H)
         ({"variant": "NFG"}, ValueError, "params.W has shape (3, 4, 4), variant NFG with I=3, H=4 has (3, 3, 4)"),
         ({"variant": 3}, TypeError, "a variant is a Variant or one of its names, got int"),
         ({"params": {"W": 1}}, TypeError, "params must be lstm_jax.Params"),
-        ({"remat_chunk": 0}, ValueError, "remat_chunk must be an integer >= 1 or None, got 0"),
+        ({"remat_chunk": 0}, ValueError, "remat_chunk must be an integer >= 1, got 0"),
     ],
 )
 def test_unroll_names_what_does_not_fit(change, error, message):

@@ -142,8 +142,14 @@ void run_forward(const Problem<T>& problem, const Panels<T>& W, const Panels<T>&
     std::memcpy(last.y + row * H, y[r], H * sizeof(T));
     std::memcpy(last.c + row * H, c[r], H * sizeof(T));
     if (fed) std::memcpy(last.gates + row * fed, gates[r], fed * sizeof(T));
-    for (int64_t t = share.lengths[r]; t < problem.steps; ++t)
-      std::memset(kept.ys + problem.at(t, row) * H, 0, H * sizeof(T));
+    for (int64_t t = share.lengths[r]; t < problem.steps; ++t) {
+      const int64_t place = problem.at(t, row);
+      std::memset(kept.ys + place * H, 0, H * sizeof(T));
+      if (!keep) continue;
+      std::memset(kept.cs + place * H, 0, H * sizeof(T));  // old memory may hold a NaN, which jax_debug_nans reports
+      std::memset(kept.act + place * G, 0, G * sizeof(T));
+      if (apart) std::memset(kept.reset_rows + place * H, 0, H * sizeof(T));
+    }
   }
   scratch.end();
 }
