@@ -31,6 +31,7 @@ VARIED = {
     "--train.trials": "give their number with --seeds",
 }
 """Settings of a run that a study varies, and what to give instead."""
+BESIDE_A_PLAN = ("--plan", "--out", "--overwrite", "--no-overwrite", "--part", "--dry-run", "--no-dry-run")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Options:
     reference: str = "V"
     """The variant that the others are compared with."""
     plan: Path | None = None
-    """A study as JSON (the config.json of an earlier one); it replaces all settings above."""
+    """A study as JSON (the config.json of an earlier one), in place of all settings of a study."""
     out: Path = Path("results/study")
     """Folder of results.csv, tables, figures, config.json and manifest.json; finished trials there are kept."""
     overwrite: bool = False
@@ -61,7 +62,7 @@ class Options:
 def run(arguments: list[str]) -> int:
     """Parse and conduct."""
     options = tyro.cli(Options, args=arguments, prog="lstm-jax study", config=(tyro.conf.FlagCreatePairsOff,))
-    _refuse_varied(arguments)
+    _refuse_varied(arguments, options)
     study = _study(options)
     if options.dry_run:
         print(study.to_json(), end="")
@@ -80,9 +81,13 @@ def _study(options: Options) -> Study:
     return Study(options.out.name or "study", tasks, options.variants, options.seeds, options.reference)
 
 
-def _refuse_varied(arguments: list[str]) -> None:
-    """What the study sets itself, cell by cell, is not silently replaced when it was asked for."""
-    given = {argument.partition("=")[0] for argument in arguments}
+def _refuse_varied(arguments: list[str], options: Options) -> None:
+    """What the study sets itself, cell by cell, or a plan says, is not silently replaced when it was asked for."""
+    given = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
+    if options.plan is not None and (more := given - set(BESIDE_A_PLAN)):
+        raise UsageError(
+            f"--plan {options.plan} is the whole study, got {', '.join(sorted(more))} too; leave them out"
+        )
     for option, instead in VARIED.items():
         if option in given:
             raise UsageError(f"a study sets {option} itself; {instead}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, groupby
 from pathlib import Path
@@ -15,7 +15,16 @@ from lstm_jax.studies.crew import Crew, Train
 from lstm_jax.studies.plan import Study, Trial, differences, plan_table
 from lstm_jax.train.config import UsageError
 from lstm_jax.train.machine import describe_code
-from lstm_jax.train.records import LOCK, FolderBusyError, alone_in, warn, write_atomically
+from lstm_jax.train.records import (
+    LOCK,
+    TURN,
+    FolderBusyError,
+    alone_in,
+    in_turn,
+    refuse_busy,
+    warn,
+    write_atomically,
+)
 
 CONFIG, PLAN, LOG, PARTS = "config.json", "plan.csv", "trials.jsonl", "parts"
 GATHER_SECONDS = 10.0
@@ -42,6 +51,10 @@ class Part:
         if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
             raise UsageError(f"a part is INDEX/COUNT, such as 0/4, got {text!r}")
         return cls(*map(int, numbers))
+
+    def of(self, trials: Sequence[Trial]) -> Sequence[Trial]:
+        """Its own of all trials."""
+        return trials[self.index :: self.count]
 
     def folder(self, study: Path) -> Path:
         """Where the log of this part lies."""
@@ -101,20 +114,43 @@ def run_study(
             of its own in ``folder/parts/``, all read all logs, and none runs what another has finished.
 
     Raises:
-        FolderBusyError: another process works on the folder, or on this part of it.
+        FolderBusyError: another process works on the folder, or on this part of it; the whole and parts exclude each
+            other.
         FileExistsError: the folder holds something else than a study.
         ValueError: a line of the log does not match its checksum.
     """
     folder = Path(folder)
     with alone_in(part.folder(folder)):
+        for other in sorted(folder.glob(f"{PARTS}/*")) if part == WHOLE else [folder]:
+            refuse_busy(other)
         if overwrite:  # now, so that an interrupted run is continued without them
-            for log in _logs(folder) if part == WHOLE else [part.folder(folder) / LOG]:
-                forget(log, (trial.key for trial in study.trials()))
+            _forget(study, folder, part)
         _set_aside(study, folder)
         write_atomically(folder / CONFIG, study.to_json().encode())
         write_atomically(folder / PLAN, plan_table(study).encode())
         conductor = _Conductor(study, folder, watch, part)
         return conductor.run(*_default_train(workers)) if train is None else conductor.run(train, workers or 1)
+
+
+def _forget(study: Study, folder: Path, part: Part) -> None:
+    """Take the trials of the part out of its log, of the whole out of all logs.
+
+    Raises:
+        UsageError: trials of the part lie in logs that are not its own, and that another process may be writing.
+    """
+    if part == WHOLE:
+        for log in _logs(folder):
+            forget(log, (trial.key for trial in study.trials()))
+        return
+    own, keys = part.folder(folder) / LOG, {trial.key for trial in part.of(study.trials())}
+    for log in _logs(folder):
+        held = 0 if log == own else len(keys & read_log(log).keys())
+        if held:
+            raise UsageError(
+                f"{held} finished trials of part {part.index}/{part.count} lie in {log}; --overwrite them all without "
+                "--part, or leave --overwrite out"
+            )
+    forget(own, keys)
 
 
 def _set_aside(study: Study, folder: Path) -> None:
@@ -133,7 +169,7 @@ def _set_aside(study: Study, folder: Path) -> None:
         return
     aside = next(place for n in count(1) if not (place := folder / "earlier" / str(n)).exists())
     aside.mkdir(parents=True)
-    for file in (entry for entry in folder.iterdir() if entry.is_file() and entry.name not in (LOCK, LOG)):
+    for file in (entry for entry in folder.iterdir() if entry.is_file() and entry.name not in (LOCK, TURN, LOG)):
         file.rename(aside / file.name)
     warn(f"{folder} held another study ({differences(before, study)}); its results are now in {aside}")
 
@@ -151,7 +187,7 @@ class _Conductor:
 
     def __init__(self, study: Study, folder: Path, watch: Callable[[Progress], None], part: Part) -> None:
         self.study, self.folder, self.watch, self.code = study, folder, watch, describe_code()
-        self.part, self.trials = part, study.trials()[part.index :: part.count]
+        self.part, self.trials = part, part.of(study.trials())
         found = finished_trials(study, folder)
         origins = Counter(origin(code) for _, code in found.values())
         self.rows = {key: row for key, (row, _) in found.items()}
@@ -184,9 +220,13 @@ class _Conductor:
         return list(self._all())
 
     def _gather(self) -> None:
-        if self.part != WHOLE:  # what the others have finished by now
-            self.rows |= {key: row for key, (row, _) in finished_trials(self.study, self.folder).items()}
-        write_rows(self.folder / "results.csv", self._all())
+        path = self.folder / "results.csv"
+        if self.part == WHOLE:
+            write_rows(path, self._all())
+        else:
+            with in_turn(self.folder):  # of two parts that read and then write, who read first must not write last
+                self.rows |= {key: row for key, (row, _) in finished_trials(self.study, self.folder).items()}
+                write_rows(path, self._all())
         self.gathered = time.monotonic()
 
     def _tell(self, running: list[tuple[Trial, float]]) -> None:

@@ -38,7 +38,7 @@ def save_checkpoint(folder: Path, step: int, tree: Any, config_json: str, keep: 
     """
     from orbax.checkpoint import v1 as ocp
 
-    final = folder / f"step_{step:09d}"
+    final = folder / checkpoint_name(step)
     draft = final.with_suffix(UNFINISHED)
     for leftover in (*folder.glob(f"*{UNFINISHED}"), final):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -49,8 +49,13 @@ def save_checkpoint(folder: Path, step: int, tree: Any, config_json: str, keep: 
     _to_disk(draft)
     os.replace(draft, final)
     for old in checkpoint_steps(folder)[:-keep]:
-        shutil.rmtree(folder / f"step_{old:09d}")
+        shutil.rmtree(folder / checkpoint_name(old))
     return final
+
+
+def checkpoint_name(step: int) -> str:
+    """The folder of the checkpoint after so many updates."""
+    return f"step_{step:09d}"
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
@@ -72,7 +77,7 @@ def load_checkpoint(folder: Path, like: Any, say: Callable[[str], None] = print)
     """
     steps = checkpoint_steps(folder)
     for position, step in reversed(list(enumerate(steps))):
-        path = folder / f"step_{step:09d}"
+        path = folder / checkpoint_name(step)
         try:
             verify_checkpoint(path)
         except DamagedCheckpointError as error:

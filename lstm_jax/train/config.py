@@ -50,7 +50,7 @@ class ModelConfig:
     initializer: str = "standard"
     """Scheme of the initial weights: standard, odyssey, hs97, pytorch, irnn."""
     backend: str = "auto"
-    """Loop over time: auto, scan (plain reference), fused (own gradient)."""
+    """Loop over time: auto, scan (plain reference), fused (own gradient), native (CPU kernel, where it was built)."""
     remat_chunk: int | None = None
     """Keep the state every so many steps and recompute the rest; None keeps everything."""
     precision: str = "float32"
@@ -254,6 +254,11 @@ class Config:
         for name, kind in type_hints(Config).items():
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"Config: {name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        if self.dropout.used and self.model.width not in (None, self.model.hidden_size):
+            raise ValueError(
+                f"Config: dropout's masks would be drawn for width={self.model.width} cells, not for hidden_size="
+                f"{self.model.hidden_size}; leave width out"
+            )
         if self.data.batching == "packed" and self.optimizer.average == "sequences":
             raise ValueError(
                 "Config: rows that are packed hold no fixed number of sequences to average over, got "

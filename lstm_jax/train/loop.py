@@ -14,17 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.train import records
-from lstm_jax.train.checkpoint import load_checkpoint, save_checkpoint
+from lstm_jax.train.checkpoint import checkpoint_name, load_checkpoint, save_checkpoint
 from lstm_jax.train.config import Config, TrainConfig, UsageError, to_json
 from lstm_jax.train.disk import feeding
 from lstm_jax.train.interrupt import Interrupt
 from lstm_jax.train.network import count_parameters
 from lstm_jax.train.objective import divide, loss_name, metric_names
-from lstm_jax.train.parallel import build_program
+from lstm_jax.train.parallel import build_program, check_alone
 from lstm_jax.train.population import refuse_divergence, stack_hypers
 from lstm_jax.train.program import Program, begin, restore, to_host
 from lstm_jax.train.progress import Reporter
-from lstm_jax.train.records import CHECKPOINTS, MANIFEST, SUMMARY, Manifest, MetricsFile
+from lstm_jax.train.records import CHECKPOINTS, CONFIG, MANIFEST, SUMMARY, Manifest, MetricsFile
 from lstm_jax.train.source import DATA, Problem, data_version, load_problem, stream
 from lstm_jax.train.step import Metrics
 from lstm_jax.train.trials import Trials, final_scores, judge
@@ -99,6 +99,7 @@ def train(
         records.check_run(path, config, resume=resume, overwrite=overwrite)
         if resume and (path / SUMMARY).is_file():
             return Summary(**json.loads((path / SUMMARY).read_text()))
+        check_alone(config, len(seeds))
         data_key = one_order(config, from_disk)
         problem = load_problem(config.data, from_disk)
         wasted = problem.wasted_share(seeds[0])
@@ -108,7 +109,9 @@ def train(
         # -- the start: new, or where the newest intact checkpoint stands; what was wrong so far has left no trace
         trials = begin(program, problem, seeds, stack_hypers(config, len(seeds), None))
         records.start_run(path, config, resume=resume)
-        found = load_checkpoint(path / CHECKPOINTS, to_host(trials, len(seeds)), records.warn)
+        found = load_checkpoint(path / CHECKPOINTS, to_host(trials, len(seeds)), records.warn) if resume else None
+        if found is not None:
+            records.same_config(path / CHECKPOINTS / checkpoint_name(found[0]) / CONFIG, config)
         step, trials = (0, trials) if found is None else (found[0], restore(program, found[1], len(seeds)))
         saved = None if found is None else step
 

@@ -157,6 +157,22 @@ def build_program(config: Config, loss: str, devices: Sequence[jax.Device] | Non
     return _cached(shared_config(config), loss, tuple(jax.local_devices() if devices is None else devices))
 
 
+def check_alone(config: Config, trials: int) -> None:
+    """Refuse what only the trials of a study can have, or one trial alone.
+
+    Raises:
+        UsageError: a width, to which only ``run_trials`` pads; several trials of which each fills all devices.
+    """
+    model, parallel = config.model, config.train.parallel
+    if model.width not in (None, model.hidden_size):
+        raise UsageError(
+            f"model.width={model.width} pads the trials of a study to a common size; a run of its own has its "
+            f"hidden_size={model.hidden_size} cells: leave width out, the numbers are the same to rounding"
+        )
+    if parallel != "none" and trials > 1:
+        raise UsageError(f"parallel={parallel!r} spreads the batch of one trial, got {trials} of them; give one seed")
+
+
 def shared_config(config: Config) -> Config:
     """What of a config its program depends on; equal for runs that differ only in what is traced.
 

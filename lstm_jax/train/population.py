@@ -18,7 +18,7 @@ import numpy as np
 from lstm_jax.train.config import Config
 from lstm_jax.train.network import Network, count_parameters
 from lstm_jax.train.objective import divide, loss_name
-from lstm_jax.train.parallel import build_program
+from lstm_jax.train.parallel import build_program, check_alone
 from lstm_jax.train.program import Program, begin, to_host
 from lstm_jax.train.source import Problem, load_problem
 from lstm_jax.train.step import Hyper, TrainState, default_hyper
@@ -107,6 +107,7 @@ def run_population(
     problem = load_problem(config.data) if problem is None else problem
     seeds = tuple(range(config.train.seed, config.train.seed + config.train.trials) if seeds is None else seeds)
     _check_seeds(seeds)
+    check_alone(config, len(seeds))
     stacked = stack_hypers(config, len(seeds), hypers)
     loudest = float(stacked.input_noise.max())
     config = replace(config, data=replace(config.data, input_noise=loudest))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import secrets
 import shutil
 import sys
 import time
@@ -20,7 +21,7 @@ from lstm_jax.train.machine import describe_machine
 
 CONFIG, METRICS, MANIFEST, SUMMARY = "config.json", "metrics.csv", "manifest.json", "summary.json"
 CHECKPOINTS = "checkpoints"
-LOCK = ".lock"
+LOCK, TURN = ".lock", ".turn"
 
 
 class FolderBusyError(RuntimeError):
@@ -56,30 +57,47 @@ def alone_in(folder: Path) -> Iterator[None]:
                 place.rmdir()
 
 
+def refuse_busy(folder: Path) -> None:
+    """Raises FolderBusyError where another process holds the lock of ``folder``; takes none itself."""
+    with suppress(FileNotFoundError), (folder / LOCK).open() as stream:
+        if not _try_lock(stream, shared=True):
+            raise _busy(folder, stream)
+
+
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Wait until no other process is between the start and the end of such a block for ``folder``."""
+    with (folder / TURN).open("a") as stream:
+        _try_lock(stream, wait=True)
+        yield
+
+
+def _busy(folder: Path, stream: IO[str]) -> FolderBusyError:
+    stream.seek(0)
+    holder = stream.read().strip() or "unknown"
+    return FolderBusyError(f"{folder} is in use by process {holder}; wait for it or give another folder (--out)")
+
+
 def _lock(folder: Path) -> IO[str]:
     """The locked file of ``folder``; taken again where its last holder removed it between our open and our lock."""
     while True:
         stream = (folder / LOCK).open("a+")
         if not _try_lock(stream):
             with stream:
-                stream.seek(0)
-                holder = stream.read().strip() or "unknown"
-            raise FolderBusyError(
-                f"{folder} is in use by process {holder}; wait for it or give another folder (--out)"
-            )
+                raise _busy(folder, stream)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(stream.fileno()), os.stat(folder / LOCK)):
                 return stream
         stream.close()
 
 
-def _try_lock(stream: IO[str]) -> bool:
+def _try_lock(stream: IO[str], shared: bool = False, wait: bool = False) -> bool:
     try:
         import fcntl
     except ImportError:  # not a Unix system: no lock
         return True
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except (BlockingIOError, PermissionError):
         return False
     except OSError:  # a file system without locks
@@ -108,21 +126,26 @@ def check_run(path: Path, config: Config, *, resume: bool, overwrite: bool) -> N
     if occupied and not (path / CONFIG).is_file():
         raise FileExistsError(f"{path} is not empty and holds no run ({CONFIG} is missing): name another folder")
     if occupied and resume:
-        _same_config(path / CONFIG, config)
+        same_config(path / CONFIG, config)
 
 
 def start_run(path: Path, config: Config, *, resume: bool) -> None:
-    """Make ``path``, which ``check_run`` let pass, the folder of the run ``config``; ``resume`` keeps a run there."""
+    """Make ``path``, which ``check_run`` let pass, the folder of the run ``config``; ``resume`` keeps a run there.
+
+    The config goes last, so that a folder which was left in the middle is still that of a run.
+    """
     if resume and (path / CONFIG).is_file():
         return
     path.mkdir(parents=True, exist_ok=True)
-    for name in (METRICS, MANIFEST, SUMMARY, CONFIG):
+    if (path / CHECKPOINTS).exists():
+        shutil.rmtree(path / CHECKPOINTS)
+    for name in (SUMMARY, METRICS, MANIFEST):
         (path / name).unlink(missing_ok=True)
-    shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
     write_atomically(path / CONFIG, to_json(config).encode())
 
 
-def _same_config(path: Path, config: Config) -> None:
+def same_config(path: Path, config: Config) -> None:
+    """Raises ValueError, naming what differs, unless the file at ``path`` holds this config."""
     before, now = json.loads(to_json(from_json(path.read_text()))), json.loads(to_json(config))
     changed = [
         f"{room}.{name}: {before[room][name]!r} became {now[room][name]!r}"
@@ -144,8 +167,9 @@ def warn(text: str) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that a reader, or a crash, sees the old content or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as stream:
+    # Not by the process alone: those of several hosts or containers may have one number.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+    with partial.open("xb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.train.config import Config, ModelConfig
+from lstm_jax.train.config import Config, ModelConfig, UsageError
 from lstm_jax.train.network import Network, count_parameters, init_network
 from lstm_jax.train.objective import divide
 from lstm_jax.train.padding import crop, embed
@@ -114,6 +114,8 @@ def _check(configs: Sequence[Config]) -> None:
     if not configs:
         raise ValueError("run_trials needs at least one config, got none")
     first = shared_config(configs[0]), configs[0].train, configs[0].data
+    if configs[0].train.parallel != "none":
+        raise UsageError(f"trials of a study fill the devices one by one, got parallel={configs[0].train.parallel!r}")
     for n, config in enumerate(configs):
         if config.train.trials != 1:
             raise ValueError(f"run_trials: each config is one trial, number {n} has trials={config.train.trials}")

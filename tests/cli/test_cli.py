@@ -215,6 +215,7 @@ def test_a_study_is_planned_from_options_or_from_its_own_json(tmp_path, capsys):
     assert {trial.config.train.steps for trial in study.trials()} == {9}
     (tmp_path / "plan.json").write_text(text)
     assert main(["study", "--dry-run", "--plan", str(tmp_path / "plan.json")]) == 0
+    assert main(["study", "--dry-run", "--plan", str(tmp_path / "plan.json"), "--seeds", "9"]) == 2
     assert capsys.readouterr().out == text
 
 

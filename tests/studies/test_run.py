@@ -8,7 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -19,6 +21,7 @@ from lstm_jax.studies.collect import Row, read_rows
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.run import FolderBusyError, Part, run_study
 from lstm_jax.train.config import Config, OptimizerConfig, UsageError, to_json
+from lstm_jax.train.records import alone_in
 
 
 def study(**changes) -> Study:
@@ -267,3 +270,48 @@ def test_trials_take_variant_and_seed_from_the_study_and_all_else_from_the_task(
 def test_a_study_that_compares_nothing_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         study(**changes)
+
+
+def test_the_whole_and_a_part_exclude_each_other(tmp_path):
+    with alone_in(tmp_path), pytest.raises(FolderBusyError):
+        run_study(study(), tmp_path, Trainer(), part=Part(0, 2))
+    with alone_in(Part(0, 2).folder(tmp_path)):
+        with pytest.raises(FolderBusyError):
+            run_study(study(), tmp_path, Trainer(), overwrite=True)
+        second = Trainer()
+        run_study(study(), tmp_path, second, part=Part(1, 2))
+    assert second.ran == ALL[1::2]
+
+
+def test_a_part_does_not_pretend_to_overwrite_what_another_log_holds(tmp_path):
+    run_study(study(), tmp_path, Trainer())
+    with pytest.raises(UsageError, match="4 finished trials of part 0/2 lie in .*without --part"):
+        run_study(study(), tmp_path, Trainer(), overwrite=True, part=Part(0, 2))
+
+
+def test_a_part_overwrites_its_own(tmp_path):
+    for _ in range(2):
+        again = Trainer()
+        run_study(study(), tmp_path, again, overwrite=True, part=Part(0, 2))
+        assert again.ran == ALL[0::2]
+
+
+def test_parts_that_end_together_leave_the_results_of_both(tmp_path, monkeypatch):
+    from lstm_jax.studies import run
+
+    write, slow = run.write_rows, threading.local()
+
+    def delayed(path, rows):
+        rows = list(rows)
+        time.sleep(getattr(slow, "seconds", 0.0))
+        write(path, rows)
+
+    monkeypatch.setattr(run, "write_rows", delayed)
+
+    def one(part, seconds):
+        slow.seconds = seconds
+        run_study(study(), tmp_path, Trainer(), part=part)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, (Part(0, 2), Part(1, 2)), (0.3, 0.0)))
+    assert len(read_rows(tmp_path / "results.csv")) == 8

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.train.checkpoint import checkpoint_steps, load_checkpoint
-from lstm_jax.train.config import from_json, to_json
+from lstm_jax.train.config import UsageError, from_json, to_json
 from lstm_jax.train.loop import describe, next_stop, train
 from lstm_jax.train.parallel import build_program
 from lstm_jax.train.population import run_population, stack_hypers
@@ -282,3 +283,32 @@ def test_chunks_end_at_rows_evaluations_checkpoints_and_the_end(tiny):
         step = next_stop(config, step)
         stops.append(step)
     assert stops == [5, 7, 10, 14, 15, 20, 21, 23]
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, finite, uninterrupted):
+    """Copied by hand, say: shapes fit, numbers would be those of other settings."""
+    other = dataclasses.replace(finite, optimizer=dataclasses.replace(finite.optimizer, learning_rate=0.5))
+    path, _ = uninterrupted
+    train(other, tmp_path / "other", progress=False)
+    shutil.rmtree(tmp_path / "other" / "checkpoints")
+    shutil.copytree(path / "checkpoints", tmp_path / "other" / "checkpoints")
+    (tmp_path / "other" / "summary.json").unlink()
+    with pytest.raises(ValueError, match="optimizer.learning_rate"):
+        train(other, tmp_path / "other", resume=True, progress=False)
+
+
+def test_cells_that_only_a_study_pads_are_refused(tmp_path, tiny):
+    config = tiny()
+    padded = dataclasses.replace(config, model=dataclasses.replace(config.model, width=2 * config.model.hidden_size))
+    with pytest.raises(UsageError, match="leave width out"):
+        train(padded, tmp_path / "padded", progress=False)
+    with pytest.raises(UsageError, match="leave width out"):
+        run_population(padded)
+    assert not (tmp_path / "padded").exists()
+
+
+def test_several_seeds_of_a_spread_batch_are_refused(tiny):
+    config = tiny()
+    spread = dataclasses.replace(config, train=dataclasses.replace(config.train, parallel="shard_map"))
+    with pytest.raises(UsageError, match="give one seed"):
+        run_population(spread, seeds=[0, 1])

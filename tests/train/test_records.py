@@ -3,10 +3,20 @@
 import dataclasses
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lstm_jax.train.records import FolderBusyError, Manifest, MetricsFile, alone_in, check_run, start_run
+from lstm_jax.train.records import (
+    FolderBusyError,
+    Manifest,
+    MetricsFile,
+    alone_in,
+    check_run,
+    refuse_busy,
+    start_run,
+    write_atomically,
+)
 
 
 def open_run(path, config, *, resume, overwrite):
@@ -148,3 +158,33 @@ def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError, match="is a file"), alone_in(tmp_path / "file"):
         pass
+
+
+def test_an_overwrite_that_was_stopped_leaves_a_run_that_can_be_overwritten(tmp_path, tiny, monkeypatch):
+    open_run(tmp_path, tiny(), resume=False, overwrite=False)
+    (tmp_path / "checkpoints" / "step_000000005").mkdir(parents=True)
+
+    def stopped(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr("shutil.rmtree", stopped)
+    with pytest.raises(PermissionError):
+        open_run(tmp_path, tiny(steps=3), resume=False, overwrite=True)
+    monkeypatch.undo()
+    open_run(tmp_path, tiny(steps=3), resume=False, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_processes_of_one_number_write_a_file_without_losing_it(tmp_path):
+    """Threads stand for processes of several hosts, whose numbers may be equal."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: write_atomically(tmp_path / "a.txt", b"x" * 1000 * n), range(1, 200)))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_in_use_is_told_without_taking_its_lock(tmp_path):
+    refuse_busy(tmp_path)
+    with alone_in(tmp_path):
+        with pytest.raises(FolderBusyError, match=f"in use by process {os.getpid()}"):
+            refuse_busy(tmp_path)
+    refuse_busy(tmp_path)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from lstm_jax.train.config import UsageError
 from lstm_jax.train.population import run_population
 from lstm_jax.train.slots import run_trials, trial_bytes
 from lstm_jax.train.source import load_problem
@@ -123,3 +124,10 @@ def test_what_cannot_share_a_program_is_refused(tiny, problem):
 def test_the_estimate_of_memory_grows_with_the_network(tiny, problem):
     small, large = (trial_bytes(configs_of(tiny, 1, sizes=(size,))[0], problem) for size in (4, 40))
     assert 0 < small < large < 2**24
+
+
+def test_trials_that_would_each_fill_all_devices_are_refused(tiny):
+    config = tiny()
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, parallel="shard_map"))
+    with pytest.raises(UsageError, match="one by one, got parallel='shard_map'"):
+        run_trials([config], None, print)
