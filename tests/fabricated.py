@@ -1,4 +1,4 @@
-"""Fabricated trials of a random search, for the tests of studies and of reports."""
+"""Fabricated studies and trials, for the tests of studies and of reports."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from statistics import NormalDist
 import numpy as np
 
 from lstm_jax.studies.collect import Row
+from lstm_jax.studies.plan import Study
+from lstm_jax.train.config import Config
 
 NINE = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
 TRIAL = Row(
@@ -47,3 +49,32 @@ def drawn(variant: str, count: int, score: Callable[[Row], float], **changes) ->
         )  # fmt: skip
         rows.append(row._replace(test=score(row), validation=score(row), parameters=row.hidden_size * 100))
     return rows
+
+
+def study(**changes) -> Study:
+    values = dict(name="s", tasks=(("a", Config()), ("b", Config())), variants=("NFG", "V"), seeds=2)
+    return Study(**{**values, **changes})
+
+
+def row_of(trial) -> Row:
+    rate = trial.config.optimizer.learning_rate
+    return TRIAL._replace(task=trial.task, variant=trial.variant, seed=trial.config.train.seed, test=rate)
+
+
+class Trainer:
+    """Counts trials instead of training them; ``stop_at`` raises before that one."""
+
+    def __init__(self, stop_at=None):
+        self.ran, self.groups, self.stop_at = [], [], stop_at
+
+    def __call__(self, trials, on_row, on_running, worker):
+        self.groups.append(len(trials))
+        for trial in trials:
+            if len(self.ran) == self.stop_at:
+                raise KeyboardInterrupt
+            on_running([(trial, 0.5)])
+            self.ran.append((trial.task, trial.variant, trial.config.train.seed))
+            on_row(trial, row_of(trial))
+
+
+ALL = [(task, variant, seed) for task in "ab" for variant in ("V", "NFG") for seed in (0, 1)]

@@ -8,49 +8,17 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from fabricated import TRIAL
+from fabricated import ALL, Trainer, study
 
 from lstm_jax.studies import run
-from lstm_jax.studies.collect import Row, read_rows
+from lstm_jax.studies.collect import read_rows
 from lstm_jax.studies.plan import Study
-from lstm_jax.studies.run import FolderBusyError, Part, run_study
-from lstm_jax.train.config import Config, OptimizerConfig, UsageError, to_json
-from lstm_jax.train.records import alone_in
-
-
-def study(**changes) -> Study:
-    values = dict(name="s", tasks=(("a", Config()), ("b", Config())), variants=("NFG", "V"), seeds=2)
-    return Study(**{**values, **changes})
-
-
-def row_of(trial) -> Row:
-    rate = trial.config.optimizer.learning_rate
-    return TRIAL._replace(task=trial.task, variant=trial.variant, seed=trial.config.train.seed, test=rate)
-
-
-class Trainer:
-    """Counts trials instead of training them; ``stop_at`` raises before that one."""
-
-    def __init__(self, stop_at=None):
-        self.ran, self.groups, self.stop_at = [], [], stop_at
-
-    def __call__(self, trials, on_row, on_running, worker):
-        self.groups.append(len(trials))
-        for trial in trials:
-            if len(self.ran) == self.stop_at:
-                raise KeyboardInterrupt
-            on_running([(trial, 0.5)])
-            self.ran.append((trial.task, trial.variant, trial.config.train.seed))
-            on_row(trial, row_of(trial))
-
-
-ALL = [(task, variant, seed) for task in "ab" for variant in ("V", "NFG") for seed in (0, 1)]
+from lstm_jax.studies.run import FolderBusyError, run_study
+from lstm_jax.train.config import Config, OptimizerConfig, to_json
 
 
 def test_every_trial_runs_once_with_the_reference_first(tmp_path):
@@ -185,29 +153,10 @@ def test_progress_rises_and_ends_with_all_rows(tmp_path):
     assert (seen[-1].reused, seen[-1].total) == (8, 8)
 
 
-def test_parts_share_a_folder_and_none_runs_what_another_has_finished(tmp_path):
-    first, second, whole = Trainer(), Trainer(), Trainer()
-    run_study(study(), tmp_path, first, part=Part(0, 3))
-    rows = run_study(study(), tmp_path, second, part=Part(1, 3))
-    assert first.ran == ALL[0::3] and second.ran == ALL[1::3]
-    assert [(row.task, row.variant, row.seed) for row in rows] == sorted(first.ran + second.ran, key=ALL.index)
-    assert len(run_study(study(), tmp_path, whole)) == 8 and whole.ran == ALL[2::3]
-    again = Trainer()
-    run_study(study(), tmp_path, again, part=Part(2, 3))
-    assert again.ran == []
-
-
-@pytest.mark.parametrize("text", ["3/3", "1", "-1/2", "a/b", "1/2/3", "0/0"])
-def test_a_part_that_does_not_exist_is_refused(text):
-    with pytest.raises(UsageError, match="a part is INDEX/COUNT"):
-        Part.parse(text)
-
-
 SLEEPER = """
 import sys, time
 sys.path.insert(0, {tests!r})
-sys.path.insert(0, {above!r})
-from test_run import study, row_of
+from fabricated import row_of, study
 from lstm_jax.studies.run import run_study
 done = []
 def train(trials, on_row, on_running, worker=0):
@@ -222,8 +171,8 @@ run_study(study(), {folder!r}, train)
 
 
 def test_two_processes_on_one_folder_are_refused_and_a_kill_loses_what_was_running(tmp_path):
-    here = os.path.dirname(__file__)
-    code = SLEEPER.format(tests=here, above=os.path.dirname(here), folder=str(tmp_path))
+    tests = os.path.dirname(os.path.dirname(__file__))
+    code = SLEEPER.format(tests=tests, folder=str(tmp_path))
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout.readline() == "fourth\n"
@@ -270,48 +219,3 @@ def test_trials_take_variant_and_seed_from_the_study_and_all_else_from_the_task(
 def test_a_study_that_compares_nothing_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         study(**changes)
-
-
-def test_the_whole_and_a_part_exclude_each_other(tmp_path):
-    with alone_in(tmp_path), pytest.raises(FolderBusyError):
-        run_study(study(), tmp_path, Trainer(), part=Part(0, 2))
-    with alone_in(Part(0, 2).folder(tmp_path)):
-        with pytest.raises(FolderBusyError):
-            run_study(study(), tmp_path, Trainer(), overwrite=True)
-        second = Trainer()
-        run_study(study(), tmp_path, second, part=Part(1, 2))
-    assert second.ran == ALL[1::2]
-
-
-def test_a_part_does_not_pretend_to_overwrite_what_another_log_holds(tmp_path):
-    run_study(study(), tmp_path, Trainer())
-    with pytest.raises(UsageError, match="4 finished trials of part 0/2 lie in .*without --part"):
-        run_study(study(), tmp_path, Trainer(), overwrite=True, part=Part(0, 2))
-
-
-def test_a_part_overwrites_its_own(tmp_path):
-    for _ in range(2):
-        again = Trainer()
-        run_study(study(), tmp_path, again, overwrite=True, part=Part(0, 2))
-        assert again.ran == ALL[0::2]
-
-
-def test_parts_that_end_together_leave_the_results_of_both(tmp_path, monkeypatch):
-    from lstm_jax.studies import run
-
-    write, slow = run.write_rows, threading.local()
-
-    def delayed(path, rows):
-        rows = list(rows)
-        time.sleep(getattr(slow, "seconds", 0.0))
-        write(path, rows)
-
-    monkeypatch.setattr(run, "write_rows", delayed)
-
-    def one(part, seconds):
-        slow.seconds = seconds
-        run_study(study(), tmp_path, Trainer(), part=part)
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(one, (Part(0, 2), Part(1, 2)), (0.3, 0.0)))
-    assert len(read_rows(tmp_path / "results.csv")) == 8

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.train.checkpoint import checkpoint_steps, load_checkpoint
-from lstm_jax.train.config import UsageError, from_json, to_json
+from lstm_jax.train.config import from_json, to_json
 from lstm_jax.train.loop import describe, next_stop, train
 from lstm_jax.train.parallel import build_program
 from lstm_jax.train.population import run_population, stack_hypers
@@ -94,8 +94,6 @@ def test_the_folder_holds_what_it_should(finite, uninterrupted):
 def test_resume_after_a_flipped_byte_ends_with_the_same_bytes(
     tmp_path, finite, uninterrupted, capsys, assert_same_bits
 ):
-    import shutil
-
     path = tmp_path / "run"
     shutil.copytree(uninterrupted[0], path)
     for name in ("summary.json", "checkpoints/step_000000012"):
@@ -240,8 +238,6 @@ def test_a_typo_leaves_no_trace_so_the_corrected_command_runs(tmp_path, tiny, ch
 
 
 def test_a_typo_under_overwrite_keeps_the_run(tmp_path, uninterrupted, tiny):
-    import shutil
-
     path = tmp_path / "run"
     shutil.copytree(uninterrupted[0], path)
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
@@ -260,8 +256,6 @@ def test_a_run_lies_where_a_relative_path_points(tmp_path, tiny, monkeypatch):
 
 
 def test_overwrite_runs_a_finished_run_again(tmp_path, uninterrupted, finite):
-    import shutil
-
     path = tmp_path / "run"
     shutil.copytree(uninterrupted[0], path)
     (path / "summary.json").write_text("{}")
@@ -295,20 +289,3 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, finite, uninterrupted)
     (tmp_path / "other" / "summary.json").unlink()
     with pytest.raises(ValueError, match="optimizer.learning_rate"):
         train(other, tmp_path / "other", resume=True, progress=False)
-
-
-def test_cells_that_only_a_study_pads_are_refused(tmp_path, tiny):
-    config = tiny()
-    padded = dataclasses.replace(config, model=dataclasses.replace(config.model, width=2 * config.model.hidden_size))
-    with pytest.raises(UsageError, match="leave width out"):
-        train(padded, tmp_path / "padded", progress=False)
-    with pytest.raises(UsageError, match="leave width out"):
-        run_population(padded)
-    assert not (tmp_path / "padded").exists()
-
-
-def test_several_seeds_of_a_spread_batch_are_refused(tiny):
-    config = tiny()
-    spread = dataclasses.replace(config, train=dataclasses.replace(config.train, parallel="shard_map"))
-    with pytest.raises(UsageError, match="give one seed"):
-        run_population(spread, seeds=[0, 1])

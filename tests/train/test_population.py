@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lstm_jax.train.config import UsageError
+from lstm_jax.train.loop import train
 from lstm_jax.train.objective import divide
 from lstm_jax.train.parallel import build_program
 from lstm_jax.train.population import run_population, stack_hypers
@@ -155,3 +157,20 @@ def test_filling_repeats_the_last_row(tiny, problem):
     assert program.devices == 4
     assert fill(program, np.arange(5), 5).tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
     assert fill(program, np.arange(4), 4).tolist() == [0, 1, 2, 3]
+
+
+def test_cells_that_only_a_study_pads_are_refused(tmp_path, tiny):
+    config = tiny()
+    padded = dataclasses.replace(config, model=dataclasses.replace(config.model, width=2 * config.model.hidden_size))
+    with pytest.raises(UsageError, match="leave width out"):
+        train(padded, tmp_path / "padded", progress=False)
+    with pytest.raises(UsageError, match="leave width out"):
+        run_population(padded)
+    assert not (tmp_path / "padded").exists()
+
+
+def test_several_seeds_of_a_spread_batch_are_refused(tiny):
+    config = tiny()
+    spread = dataclasses.replace(config, train=dataclasses.replace(config.train, parallel="shard_map"))
+    with pytest.raises(UsageError, match="give one seed"):
+        run_population(spread, seeds=[0, 1])
