@@ -105,14 +105,14 @@ removed = {"NP": None, "NIG": "i", "NFG": "f", "NOG": "o"}
 titles = {"NP": "all gates", "NIG": "no input gate", "NFG": "no forget gate", "NOG": "no output gate"}
 written = np.tanh(np.asarray(value[jnp.array([4, 26])]))
 
-figure, panels = plt.subplots(4, 1, figsize=(6.5, 4.2), sharex=True, sharey=True, layout="constrained", dpi=130)
+figure, panels = plt.subplots(len(removed), 1, figsize=(6.5, 4.2), sharex=True, sharey=True, layout="constrained", dpi=130)
 for panel, (name, gate) in zip(panels, removed.items(), strict=True):
     variant = lj.Variant(**{**vars(lj.VARIANTS[name]), "peepholes": False})
     kept = {key: weight for key, weight in weights.items() if key[2:] != gate}
     ys, _ = lj.unroll(variant, lj.pack_gates(variant, kept), xs)
     panel.step(range(steps), ys[:, 0, 0], where="mid", color="#0072B2", lw=1.3)
     panel.plot([14, 36], np.tanh(written), "o", color="#D55E00", ms=5, mfc="none", label="what should be read")
-    panel.set_title(titles[name], fontsize=8, loc="left", pad=2)
+    panel.set_title(titles.get(name, name), fontsize=8, loc="left", pad=2)
     panel.set_xlim(-0.5, steps - 0.5)
     panel.tick_params(labelsize=7)
     panel.spines[["top", "right"]].set_visible(False)
@@ -223,8 +223,9 @@ gates = analysis.record_gates("NP", cell, batch.inputs, batch.lengths)
 analysis.plot_gates(gates, sequence=0, length=len(letters), events=events)
 
 # %% [markdown]
-# The input gates are nearly shut while meaningless letters pass, and light up at the symbols that matter. The block
-# output jumps at just those places, and most forget gates stay open, so what was written lasts until the trigger.
+# The input gates are nearly shut while meaningless letters pass, and light up at the symbols that matter. Some cells
+# jump there; others climb on for a while, their input gate a little open and their block input fed by what they hold.
+# Most forget gates stay open, so what was written lasts until the trigger.
 # Counted over many sequences: how often is a gate shut (below 0.1) or open (above 0.9), and after how many steps would
 # a cell have lost all but 1/e of what it held?
 
@@ -274,13 +275,14 @@ analysis.plot_gradient_norms(norms, ylabel=r"$\|\partial s_T / \partial s_{T-k}\
 # * An **LSTM** whose forget bias starts at 0 has $f \approx \sigma(0) = 1/2$: it halves the error at every step and is
 #   no better. Starting at 1 gives $f \approx 0.73$, at 4 gives $f \approx 0.98$. **The forget bias sets the time scale
 #   that a cell starts with**, about $e^{b}$ steps; set it to fit the lags you expect.
-# * **Without forget gate** ($f = 1$, the *constant error carousel* of 1997) the error arrives about as it left; that
-#   it can even grow is the work of the other paths, through gates and outputs, which nothing holds at 1.
+# * **Without forget gate** ($f = 1$, the *constant error carousel* of 1997) the error does not vanish. It even grows
+#   over a hundred steps, as with forget bias 4: the work of the other paths, through gates and outputs, which nothing
+#   holds at 1. The tanh network with large weights gets there in a fraction of the steps.
 #
 # And after training? We take the networks of section 2 and compare, for each, before and after.
 
 # %%
-figure, panels = plt.subplots(1, 4, figsize=(8.0, 2.4), sharey=True, layout="constrained", dpi=130)
+figure, panels = plt.subplots(1, len(recipes), figsize=(8.0, 2.4), sharey=True, layout="constrained", dpi=130)
 for panel, (label, (variant, _)) in zip(panels, recipes.items(), strict=True):
     norms = jax.vmap(lambda cell, variant=variant: analysis.state_jacobian_norms(variant, cell, inputs[:60, :3]))
     before, after = (jnp.concatenate(norms(params["cell"]), axis=1) for params in (starts[label], runs[label][0]))
@@ -304,11 +306,11 @@ plt.show()
 # %%
 lengths = jnp.array([12, 7, 0])
 params = lj.init_params(jax.random.key(2), "V", input_size=3, hidden_size=5)
-xs = jax.random.normal(jax.random.key(4), (12, 3, 3))
-poisoned = jnp.where((jnp.arange(12)[:, None] < lengths[None, :])[..., None], xs, jnp.nan)
+rows = jax.random.normal(jax.random.key(4), (12, 3, 3))
+poisoned = jnp.where((jnp.arange(12)[:, None] < lengths[None, :])[..., None], rows, jnp.nan)
 
 ys, state = lj.unroll("V", params, poisoned, lengths=lengths)
-alone, state_alone = lj.unroll("V", params, xs[:7, 1:2])  # the second sequence, by itself
+alone, state_alone = lj.unroll("V", params, rows[:7, 1:2])  # the second sequence, by itself
 
 figure, panels = plt.subplots(2, 3, figsize=(6.5, 2.6), sharex=True, layout="constrained", dpi=130)
 colors = plt.get_cmap("PuOr_r").with_extremes(bad="#BBBBBB")
@@ -337,7 +339,7 @@ print("every gradient is finite:          ", finite)
 # %% [markdown]
 # ## Try it
 #
-# * Change `removed` in section 1: which job can be done without which gate? What does `CIFG`, where $f = 1 - i$, do?
+# * Add `"CIFG": "f"` to `removed` in section 1: what does a cell do whose forget gate is $f = 1 - i$?
 # * Train `"V"`, `"CIFG"` or `"GRU"` in section 2: add them to `recipes`. How many steps does each need?
 # * Make the task longer, `length=200`. Which variants survive, and does section 3 tell you why?
 #

@@ -143,8 +143,7 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
                 _fan(axes, fans[f"{one} {cell}"], fans.get(f"{one} {LINEAR}"), fans[f"{one} truth"], context)
                 axes.set_title(f"{subject_of(one).title}, {cell}", pad=3, loc="left")
         subject = subject_of(series[0])
-        for axes in panels[:, 0]:
-            axes.set_ylabel(subject.shown)
+        figure.supylabel(f"{subject.shown}, in deviations of the training part", fontsize=FONT["axes.labelsize"])
         for axes in panels[-1]:
             axes.set_xlabel(f"{subject.steps} from the last known one")
         shown = panels[0, 0].get_legend_handles_labels()
