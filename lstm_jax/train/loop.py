@@ -22,7 +22,7 @@ from lstm_jax.train.network import count_parameters
 from lstm_jax.train.objective import divide, loss_name, metric_names
 from lstm_jax.train.parallel import build_program, check_alone
 from lstm_jax.train.population import refuse_divergence, stack_hypers
-from lstm_jax.train.program import Program, begin, restore, to_host
+from lstm_jax.train.program import Program, begin, check_fits, restore, to_host
 from lstm_jax.train.progress import Reporter
 from lstm_jax.train.records import CHECKPOINTS, CONFIG, MANIFEST, SUMMARY, Manifest, MetricsFile
 from lstm_jax.train.source import DATA, Problem, data_version, load_problem, stream
@@ -108,6 +108,7 @@ def train(
 
         # -- the start: new, or where the newest intact checkpoint stands; what was wrong so far has left no trace
         trials = begin(program, problem, seeds, stack_hypers(config, len(seeds), None))
+        check_fits(config, problem, trials)
         records.start_run(path, config, resume=resume)
         found = load_checkpoint(path / CHECKPOINTS, to_host(trials, len(seeds)), records.warn) if resume else None
         if found is not None:

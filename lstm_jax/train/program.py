@@ -149,6 +149,16 @@ def begin(program: Program, problem: Problem, seeds: Sequence[int], hypers: Hype
     return _freeze_fillers(program.init(problem, *fill(program, wanted, len(seeds))), len(seeds))
 
 
+def check_fits(config: Config, problem: Problem, trials: Trials) -> None:
+    """Raise what a network that does not fit the data would raise when it first sees them; nothing is computed."""
+
+    def first(trials: Trials, batches: Batch) -> Metrics:
+        params = jax.tree.map(lambda leaf: leaf[0], trials.state.judged)
+        return evaluate(config, problem.loss, (), params, batches)
+
+    jax.eval_shape(first, trials, problem.validation)
+
+
 def restore(program: Program, trials: Trials, count: int) -> Trials:
     """Trials that were read to the host, back where the program runs, on however many devices it has now."""
     return _freeze_fillers(program.place_trials(fill(program, trials, count)), count)

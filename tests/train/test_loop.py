@@ -237,6 +237,14 @@ def test_a_typo_leaves_no_trace_so_the_corrected_command_runs(tmp_path, tiny, ch
     assert not (tmp_path / "run").exists()
 
 
+def test_a_network_that_does_not_fit_the_data_leaves_no_trace(tmp_path, tiny):
+    config = tiny()
+    wrong = dataclasses.replace(config, model=dataclasses.replace(config.model, embedding=8))
+    with pytest.raises(ValueError, match="embedding"):
+        train(wrong, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_typo_under_overwrite_keeps_the_run(tmp_path, uninterrupted, tiny):
     path = tmp_path / "run"
     shutil.copytree(uninterrupted[0], path)
