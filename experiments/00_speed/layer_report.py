@@ -162,10 +162,12 @@ def figure(folder: Path) -> Figure:
             _speeds(axes, [row for row in plain if row["mode"] == mode])
             axes.set_title(mode, loc="left")
         panels[0, 1].tick_params(labelleft=False)  # as in the panel beside it
+        panels[0, 0].set_ylabel("batch, steps, inputs, cells", labelpad=2)
         for axes, name in zip(panels[1:].flat, ("us/step", "temporary MiB")[: 2 * bool(long)], strict=True):
             _growth(axes, long, name)
             what = {"us/step": "µs a step"}.get(name, "temporary bytes a step")
-            axes.set(xlabel="T", ylabel=what, xscale="log", yscale="log")
+            axes.set(xlabel="steps T", ylabel=what, xscale="log", xticks=sorted({int(row["T"]) for row in long}))
+            axes.set_ylim(bottom=0)
         for axes in panels[:, 1]:
             if axes.get_legend_handles_labels()[1]:
                 axes.legend(fontsize=FONT["legend.fontsize"], frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
@@ -192,7 +194,8 @@ def _speeds(axes: Axes, rows: Rows) -> None:
     axes.axvline(1, color="#333333", lw=0.6, zorder=0)
     axes.set_yticks([-n for n in range(len(cases))], cases)
     axes.set(xscale="log", xlabel="times as fast as the best peer", ylim=(0.5 - len(cases), 0.5))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 20 * low else (1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -44,7 +44,7 @@ class Options:
     out: Path = Path("results/speed")
     """Folder of the results."""
     readme: tuple[Path, ...] = ()
-    """Time nothing; bring the tables in these Markdown files up to date with the results in OUT."""
+    """Time nothing; bring the tables in these Markdown files, and the figure, up to date with the results in OUT."""
 
 
 def readme_section(folder: Path) -> str:
@@ -81,18 +81,24 @@ def update_tables(readme: Path, results: Path) -> None:
     readme.write_text(text)
 
 
-def measure_layers(options: Options) -> None:
-    """Time one layer of each shape; results.csv, manifest.json, table.md, figure.png."""
-    import layer
-    from layer_cases import cases_named
+def draw(folder: Path) -> None:
+    """Table and figure of the layers, from results.csv and manifest.json alone."""
     from layer_report import figure, full_table
 
     from lstm_jax.analysis.forest import save_figure
 
+    (folder / "table.md").write_text(full_table(folder))
+    save_figure(figure(folder), folder / "figure.png")
+
+
+def measure_layers(options: Options) -> None:
+    """Time one layer of each shape; results.csv, manifest.json, table.md, figure.png."""
+    import layer
+    from layer_cases import cases_named
+
     cases = [case for name in options.shapes for case in cases_named(name)]
     layer.run(cases, layer.choose(options.contestants), options.rounds, options.budget, options.out)
-    (options.out / "table.md").write_text(full_table(options.out))
-    save_figure(figure(options.out), options.out / "figure.png")
+    draw(options.out)
     print(readme_section(options.out), layers_section(options.out), sep="\n\n")
     print(f"written to {options.out}: results.csv, manifest.json, table.md, figure.png")
 
@@ -102,6 +108,7 @@ def main(arguments: list[str]) -> int:
     for readme in options.readme:
         update_tables(readme, options.out)
     if options.readme:
+        draw(options.out)
         return 0
     options.out.mkdir(parents=True, exist_ok=True)
     if options.population != "none":
