@@ -105,7 +105,8 @@ removed = {"NP": None, "NIG": "i", "NFG": "f", "NOG": "o"}
 titles = {"NP": "all gates", "NIG": "no input gate", "NFG": "no forget gate", "NOG": "no output gate"}
 written = np.tanh(np.asarray(value[jnp.array([4, 26])]))
 
-figure, panels = plt.subplots(len(removed), 1, figsize=(6.5, 4.2), sharex=True, sharey=True, layout="constrained", dpi=130)
+layout = {"figsize": (6.5, 4.2), "sharex": True, "sharey": True, "layout": "constrained", "dpi": 130}
+figure, panels = plt.subplots(len(removed), **layout)
 for panel, (name, gate) in zip(panels, removed.items(), strict=True):
     variant = lj.Variant(**{**vars(lj.VARIANTS[name]), "peepholes": False})
     kept = {key: weight for key, weight in weights.items() if key[2:] != gate}

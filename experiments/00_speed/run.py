@@ -108,7 +108,8 @@ def main(arguments: list[str]) -> int:
     for readme in options.readme:
         update_tables(readme, options.out)
     if options.readme:
-        draw(options.out)
+        if (options.out / "results.csv").is_file():
+            draw(options.out)
         return 0
     options.out.mkdir(parents=True, exist_ok=True)
     if options.population != "none":
