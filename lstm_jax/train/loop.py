@@ -98,7 +98,7 @@ def train(
         # -- the folder, the data, the program
         records.check_run(path, config, resume=resume, overwrite=overwrite)
         if resume and (path / SUMMARY).is_file():
-            return Summary(**json.loads((path / SUMMARY).read_text()))
+            return records.read_file(path / SUMMARY, lambda text: Summary(**json.loads(text)))
         check_alone(config, len(seeds))
         data_key = one_order(config, from_disk)
         problem = load_problem(config.data, from_disk)

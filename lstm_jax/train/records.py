@@ -9,7 +9,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -146,7 +146,7 @@ def start_run(path: Path, config: Config, *, resume: bool) -> None:
 
 def same_config(path: Path, config: Config) -> None:
     """Raises ValueError, naming what differs, unless the file at ``path`` holds this config."""
-    before, now = json.loads(to_json(from_json(path.read_text()))), json.loads(to_json(config))
+    before, now = json.loads(to_json(read_file(path, from_json))), json.loads(to_json(config))
     changed = [
         f"{room}.{name}: {before[room][name]!r} became {now[room][name]!r}"
         for room in now
@@ -163,6 +163,14 @@ def same_config(path: Path, config: Config) -> None:
 def warn(text: str) -> None:
     """A line on the standard error stream."""
     print(text, file=sys.stderr, flush=True)
+
+
+def read_file(path: Path, read: Callable[[str], Any]) -> Any:
+    """What ``read`` makes of the text of a file; its errors name the file."""
+    try:
+        return read(path.read_text())
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}; restore it, or start again (--overwrite)") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -193,7 +201,7 @@ class Manifest:
     def __post_init__(self) -> None:
         """Start the clock, and keep what earlier sittings of the same run wrote."""
         self._clock = time.perf_counter()
-        before = json.loads(self.path.read_text()) if self.path.is_file() and self.resumed_at is not None else {}
+        before = read_file(self.path, json.loads) if self.path.is_file() and self.resumed_at is not None else {}
         self._sittings = before.get("sittings", [])
         self._now: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -229,7 +237,11 @@ class MetricsFile:
     def __init__(self, path: Path, columns: Sequence[str], last_step: int) -> None:
         """Open ``path`` for rows after ``last_step``; later rows, and a torn last line, are dropped."""
         self.columns = ("step", "seed", *columns)
-        kept = [row for row in _rows(path) if len(row) == len(self.columns) and int(row[0]) <= last_step]
+        rows = [row for row in _rows(path) if len(row) == len(self.columns)]
+        strange = next((row for row in rows if not row[0].isdecimal()), None)
+        if strange is not None:
+            raise ValueError(f"{path} has a row that begins with {strange[0]!r}, expected the number of a step")
+        kept = [row for row in rows if int(row[0]) <= last_step]
         lines = [",".join(row) + "\n" for row in [list(self.columns), *kept]]
         write_atomically(path, "".join(lines).encode())
         self._file: TextIO = path.open("a")

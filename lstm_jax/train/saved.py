@@ -35,7 +35,7 @@ def load_run(directory: str | Path) -> tuple[Config, Network]:
     path = Path(directory)
     if not (path / records.CONFIG).is_file():
         raise FileNotFoundError(f"{path} holds no run: {records.CONFIG} is missing")
-    config = from_json((path / records.CONFIG).read_text())
+    config = records.read_file(path / records.CONFIG, from_json)
     found = load_checkpoint(path / records.CHECKPOINTS, _expected(config, outline(config.data)), records.warn)
     if found is None:
         raise FileNotFoundError(f"the run in {path} has no checkpoint yet: continue it with --resume")

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lstm_jax.train.loop import train
 from lstm_jax.train.records import (
     FolderBusyError,
     Manifest,
@@ -188,3 +189,20 @@ def test_a_folder_in_use_is_told_without_taking_its_lock(tmp_path):
         with pytest.raises(FolderBusyError, match=f"in use by process {os.getpid()}"):
             refuse_busy(tmp_path)
     refuse_busy(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, text, tiny):
+    open_run(tmp_path, tiny(), resume=False, overwrite=False)
+    for name in ("summary.json", "config.json"):
+        (tmp_path / name).write_text(text)
+        with pytest.raises((ValueError, TypeError), match=name):
+            train(tiny(), tmp_path, resume=True, progress=False)
+        (tmp_path / name).unlink()
+        start_run(tmp_path, tiny(), resume=False)
+
+
+def test_a_row_without_a_step_is_told(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,seed,loss\nx,0,1\n")
+    with pytest.raises(ValueError, match="metrics.csv has a row that begins with 'x'"):
+        MetricsFile(tmp_path / "metrics.csv", ["loss"], 3)
