@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Any
 
 import numpy as np
 
 from lstm_jax.cell.variants import VARIANTS
 from lstm_jax.names import nearest
+from lstm_jax.train.checks import read_record
 from lstm_jax.train.config import Config, ModelConfig, UsageError, from_json, to_json
 
 
@@ -228,57 +227,42 @@ class Study:
         for key in tree:
             if key not in known:
                 raise UsageError(f"the study has an unknown key {key!r}; {nearest(key, known)}")
+        _check_kinds(tree)
         lists: dict[str, Any] = {name: tuple(tree.get(name, ())) for name in ("variants", "widths")}
         lists["tasks"] = tuple((label, from_json(json.dumps(config))) for label, config in tree["tasks"].items())
         lists["rates"] = tuple((label, variant, rate) for label, variant, rate in tree.get("rates", ()))
         models = ((label, name, json.dumps({"model": model})) for label, name, model in tree.get("models", ()))
         lists["models"] = tuple((label, name, from_json(text).model) for label, name, text in models)
-        lists["search"] = tuple(Range(**entry) for entry in tree.get("search", ()))
+        lists["search"] = tuple(read_record(Range, entry, "the study's search") for entry in tree.get("search", ()))
         return cls(**{**tree, **lists})
+
+
+VALUES = MappingProxyType({"name": (str,), "reference": (str,), "block": (int, NoneType)})
+COUNTS = ("seeds", "search_seed")
+ENTRIES = MappingProxyType({"variants": str, "widths": int, "rates": list, "models": list, "search": dict})
+"""What stands under the keys of a study's JSON; of the lists, what their entries are."""
+
+
+def _check_kinds(tree: dict[str, Any]) -> None:
+    for key, kinds in {**VALUES, **dict.fromkeys(COUNTS, (int,))}.items():
+        if key in tree and type(tree[key]) not in kinds:
+            raise UsageError(f"the study's {key} must be {kinds[0].__name__}, got {tree[key]!r}")
+    if tree.get("search_seed", 0) < 0:
+        raise UsageError(f"the study's search_seed must be >= 0, got {tree['search_seed']}")
+    for key, kind in ENTRIES.items():
+        entries = tree.get(key, [])
+        if not isinstance(entries, list) or any(type(entry) is not kind for entry in entries):
+            raise UsageError(f"the study's {key} must be a list whose entries are {kind.__name__}, got {entries!r}")
+    for key, third in (("rates", "rate"), ("models", "model")):
+        for entry in tree.get(key, []):
+            if len(entry) != 3:
+                raise UsageError(f"the study's {key} are lists [task, variant, {third}], got {entry!r}")
+    parts = [field.name for field in dataclasses.fields(Range)]
+    for entry in tree.get("search", []):
+        if sorted(entry) != sorted(parts):
+            raise UsageError(f"the study's search has entries of {', '.join(parts)}, got {entry!r}")
 
 
 @functools.lru_cache(maxsize=4)
 def _trials(study: Study) -> tuple[Trial, ...]:
     return tuple(study._enumerate())
-
-
-def plan_table(study: Study) -> str:
-    """Every trial as a line of CSV, with its key and the settings that the study varies."""
-    settings = [entry.setting for entry in study.search]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["key", "task", "variant", "seed", *settings])
-    for trial in study.trials():
-        values = [_setting(trial.config, setting) for setting in settings]
-        writer.writerow([trial.key, trial.task, trial.variant, trial.config.train.seed, *values])
-    return text.getvalue()
-
-
-def _setting(config: Config, place: str) -> Any:
-    room, _, name = place.partition(".")
-    return getattr(getattr(config, room), name)
-
-
-def differences(before: Study, now: Study, most: int = 3) -> str:
-    """What differs between two studies, in words: the first ``most`` settings, and how many more there are."""
-    old, new = _settings(before), _settings(now)
-    changed = [
-        f"{name}: {old.get(name, 'nothing')} became {new.get(name, 'nothing')}"
-        for name in dict.fromkeys((*old, *new))
-        if old.get(name) != new.get(name)
-    ]
-    shown, more = changed[:most], len(changed) - most
-    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
-
-
-def _settings(study: Study) -> dict[str, str]:
-    """Every setting with its path, as text; of tasks the labels first."""
-    tree = json.loads(study.to_json())
-    tasks, models = tree.pop("tasks"), tree.pop("models")
-    settings = {name: json.dumps(value) for name, value in tree.items()} | {"tasks": json.dumps(list(tasks))}
-    for label, name, model in models:
-        settings |= {f"{label}, {name}.model.{setting}": json.dumps(value) for setting, value in model.items()}
-    for label, config in tasks.items():
-        for room, values in config.items():
-            settings |= {f"{label}.{room}.{name}": json.dumps(value) for name, value in values.items()}
-    return settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax.studies.plan import LAWS, Range, Study, differences
+from lstm_jax.studies.plan import LAWS, Range, Study
+from lstm_jax.studies.plan_text import differences
 from lstm_jax.train.config import Config, ModelConfig, UsageError
 
 RANGES = (
@@ -146,3 +148,24 @@ def test_a_network_that_changed_is_told():
     now = own(models=(("a", "mine", replace(OWN, hidden_size=8)), *own().models[1:]))
     assert differences(own(), now) == "a, mine.model.hidden_size: 7 became 8"
     assert "models" not in differences(own(), own(seeds=3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": "3"}, "seeds must be int, got '3'"),
+        ({"seeds": 2.5}, "seeds must be int, got 2.5"),
+        ({"name": 3}, "name must be str, got 3"),
+        ({"search_seed": -1}, "search_seed must be >= 0, got -1"),
+        ({"variants": "V"}, "variants must be a list whose entries are str, got 'V'"),
+        ({"widths": ["a"]}, "widths must be a list whose entries are int"),
+        ({"rates": [1]}, "rates must be a list whose entries are list"),
+        ({"rates": [["a", "V"]]}, r"rates are lists \[task, variant, rate\]"),
+        ({"models": 3}, "models must be a list"),
+        ({"search": [{"setting": "optimizer.momentum"}]}, "search has entries of setting, law, low, high"),
+    ],
+)
+def test_what_a_plan_holds_in_the_wrong_kind_is_named(changes, message):
+    tree = json.loads(Study("s", (("a", Config()),), ("V", "NP"), 2).to_json())
+    with pytest.raises(UsageError, match=message):
+        Study.from_json(json.dumps(tree | changes))
