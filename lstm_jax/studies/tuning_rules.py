@@ -76,27 +76,40 @@ def interactions(shares: Importance) -> Share:
 
 
 def plateau(confirmed: float, contradicted: float) -> Callable[[Search], Decision]:
-    """Width in decades of the rates whose marginal score is within the margin of the best."""
+    """Width in decades of the rates whose marginal score is within the margin of the best.
+
+    Confirmed if even the places that are a deviation of the forest worse than its mean are that wide, contradicted if
+    those that would be a deviation better are as narrow: a jagged curve of few trials decides nothing.
+    """
 
     def look(task: TaskSearch) -> Finding | None:
         curve = task.tuning.curves.get("learning_rate")
         if curve is None:
             return None
         low, best, high = good_rates(curve, task.higher_is_better)
-        width = math.log10(high / low)
+        width, least, most = (_decades(curve, task.higher_is_better, doubt) for doubt in (0.0, -1.0, 1.0))
         edges = [end for end, at in (("lower", curve.at[0]), ("upper", curve.at[-1])) if _near(curve, best, at)]
         edge = f", at the {edges[0]} end of the searched range" if edges else ""
-        told = f"{width:.2f} decades, {low:.1e} to {high:.1e}, best {best:.1e}{edge}"
-        return Finding(task.task, width >= confirmed, width <= contradicted, told)
+        told = f"{width:.2f} decades [{least:.2f}, {most:.2f}], {low:.1e} to {high:.1e}, best {best:.1e}{edge}"
+        return Finding(task.task, least >= confirmed, most <= contradicted, told)
 
     return lambda search: _decide("The region within 1 % of the best rate spans", _by_task(search, look))
 
 
-def good_rates(curve: Curve, higher_is_better: bool) -> tuple[float, float, float]:
-    """Lowest, best and highest value of the unbroken region around the best that stays within the margin of it."""
+def _decades(curve: Curve, higher_is_better: bool, doubt: float) -> float:
+    low, _, high = good_rates(curve, higher_is_better, doubt)
+    return math.log10(high / low)
+
+
+def good_rates(curve: Curve, higher_is_better: bool, doubt: float = 0.0) -> tuple[float, float, float]:
+    """Lowest, best and highest value of the unbroken region around the best that stays within the margin of it.
+
+    ``doubt``: all places but the best are taken to be so many deviations of the forest better than they are.
+    """
     quality = _quality(curve, higher_is_better)
     best = int(quality.argmax())
-    good = quality >= quality[best] - MARGIN / 100.0 * abs(quality[best])
+    good = quality + doubt * curve.sd >= quality[best] - MARGIN / 100.0 * abs(quality[best])
+    good[best] = True
     low = best - int(np.argmin(np.append(good[: best + 1][::-1], False))) + 1
     high = best + int(np.argmin(np.append(good[best:], False))) - 1
     return float(curve.at[low]), float(curve.at[best]), float(curve.at[high])

@@ -76,6 +76,13 @@ def test_claim_10_measures_the_width_of_the_plateau(width, expected):
     assert verdict(10, search).verdict == expected
 
 
+@pytest.mark.parametrize("width", [0.05, 0.5])
+def test_claim_10_is_open_where_the_forest_is_in_doubt(width):
+    """A deviation that is more than the margin: a few trials more would turn the verdict."""
+    search = tuned(curves={"learning_rate": curve(1e-6, 1e-2, valley(0.6, width), sd=1.5)})
+    assert verdict(10, search).verdict == "not decided"
+
+
 def test_claim_10_says_where_the_best_rate_stands_at_an_end_of_the_range():
     told = [
         verdict(10, tuned(curves={"learning_rate": curve(1e-6, 1e-2, valley(at, 0.01))})) for at in (0.0, 0.5, 1.0)
