@@ -136,8 +136,10 @@ def trial(row: str, seed: int, met: tuple[int, int] = (0, 0), **changes) -> Tria
 FOUND = [
     *(trial("adding-100", n, (74000 + 1000 * n, 0)) for n in range(3)),
     trial("adding-100", 3),
-    *(trial("multiplication", n, (400000, 1000000 + n), wrong_2=9) for n in range(2)),
+    *(trial("multiplication", n, (400000, 1000000 + n), wrong_2=9) for n in range(3)),
     trial("order-6a", 0, (20000, 0)),
+    *(trial("order-6b", n, (571100 + n, 0)) for n in range(3)),
+    *(trial("order-6b", n) for n in range(3, 8)),
 ]
 
 
@@ -147,7 +149,11 @@ def test_the_table_shows_ours_beside_theirs_and_names_what_was_not_run():
     assert "3 of 4 [30, 95 %], others not within 740,000" in line and "75,000" in line and "| yes |" in line
     assert "500.00 |" in line  # half a second for 1000 steps
     double = next(line for line in text.splitlines() if line.startswith("| `multiplication`"))
-    assert "400,000 / 1,000,000" in double and "3 / 9" in double and "139 / 14" in double and "no, fewer" in double
+    assert "400,000 / 1,000,001" in double and "3 / 9" in double and "139 / 14" in double and "no, fewer" in double
+    few = next(line for line in text.splitlines() if line.startswith("| `order-6b`"))
+    assert "| 571,101 | [571,099, 571,103] | 571,100 to 571,102 | 571,100 | – |" in few, "most took longer"
+    alone = next(line for line in text.splitlines() if line.startswith("| `order-6a`"))
+    assert "| 20,000 | – | – | 31,390 | – |" in alone
     left = text.split("Not run as printed: ")[1]
     assert "`reber-1`" in left and "`adding-100`" not in left
 
