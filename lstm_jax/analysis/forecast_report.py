@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.analysis.report import markdown, named
+from lstm_jax.analysis.report import centre_legend, markdown, named
 from lstm_jax.studies.forecasting import FAN, LINEAR, ScoreRow, read_scores
 from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.statistics import mean_interval
@@ -94,8 +94,9 @@ def _cell(rows: Sequence[ScoreRow], name: str, best: float) -> str:
     if not values:
         return DASH
     interval = mean_interval(values)
-    half = (interval.high - interval.low) / 2
-    text = f"{interval.mean:.3f}" + ("" if math.isnan(half) else f" ± {half:.3f}")
+    text = f"{interval.mean:.3f} ± {(interval.high - interval.low) / 2:.3f}"
+    if math.isnan(interval.low):
+        text = " / ".join(f"{value:.3f}" for value in values)
     return f"**{text}**" if interval.mean <= best else text
 
 
@@ -109,8 +110,8 @@ def _legend(found: Sequence[ScoreRow]) -> str:
     levels = " and ".join(f"{100 * level:.0f}" for level in LEVELS)
     return (
         f"Test part, deviations of the training {subject.steps}; means over the {subject.steps} ahead"
-        f"{subject.besides}; lower is better, bold: best of a column. {count} forecasts. Cells: mean ± half of the "
-        f"95 % t-interval over {seeds} seed{'s' * (seeds != 1)}; MSE of the mean, MAE of the median sample. Inside: "
+        f"{subject.besides}; lower is better, bold: best of a column. {count} forecasts. Cells: "
+        f"{centre_legend([seeds])}; MSE of the mean, MAE of the median sample. Inside: "
         f"per cent of what came within the central {levels} % intervals. Others: normal intervals as wide as the "
         "errors on validation. "
         f"{lost}({'; '.join(machines)}). {named(row.model for row in found)}"

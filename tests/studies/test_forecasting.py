@@ -95,12 +95,12 @@ def lost(seed: int) -> list[ScoreRow]:
 
 def test_the_best_of_a_column_is_bold_and_seeds_become_an_interval(tmp_path):
     linear = ROW._replace(model="linear", seed=-1, mse=0.3, mae=0.35, crps=0.25, parameters=0)
-    write_scores(tmp_path / "scores.csv", [linear, ROW, ROW._replace(seed=1, mse=0.42)])
+    write_scores(tmp_path / "scores.csv", [linear, ROW, *(ROW._replace(seed=n, mse=0.4 + n / 100) for n in (1, 2))])
     text = readme_section(tmp_path)
-    assert "| linear | – | **0.300** | 0.350 |" in text and "| V | 1,000 | 0.410 ± 0.127 | **0.300 ± 0.000** |" in text
-    assert "| V | 1,000 | **0.200 ± 0.000** | 79 / 94 |" in text and "over 2 seeds" in text and "90 forecasts" in text
-    write_scores(tmp_path / "scores.csv", [ROW, *lost(1), ROW._replace(seed=2)])
-    assert "| V | 1,000 | **0.400 ± 0.000** |" in readme_section(tmp_path)
+    assert "| linear | – | **0.300** | 0.350 |" in text and "| V | 1,000 | 0.410 ± 0.025 | **0.300 ± 0.000** |" in text
+    assert "| V | 1,000 | **0.200 ± 0.000** | 79 / 94 |" in text and "over 3 seeds" in text and "90 forecasts" in text
+    write_scores(tmp_path / "scores.csv", [ROW, *lost(1), ROW._replace(seed=2, mse=0.42)])
+    assert "| V | 1,000 | **0.400 / 0.420** |" in readme_section(tmp_path), "an interval of two says nothing"
     assert "Diverged, and left out: V 1." in readme_section(tmp_path)
     with pytest.raises(FileNotFoundError, match="run the experiment first"):
         read_scores(tmp_path / "nowhere")
