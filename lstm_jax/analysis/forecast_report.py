@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.analysis.report import centre_legend, markdown, named
+from lstm_jax.analysis.report import centre, centre_legend, markdown, named
 from lstm_jax.studies.forecasting import FAN, LINEAR, ScoreRow, read_scores
 from lstm_jax.studies.forecasts import LEVELS
-from lstm_jax.studies.statistics import mean_interval
 from lstm_jax.studies.subjects import subject_of
 from lstm_jax.train.records import write_atomically
 
@@ -93,11 +92,8 @@ def _cell(rows: Sequence[ScoreRow], name: str, best: float) -> str:
     values = _values(rows, name)
     if not values:
         return DASH
-    interval = mean_interval(values)
-    text = f"{interval.mean:.3f} ± {(interval.high - interval.low) / 2:.3f}"
-    if math.isnan(interval.low):
-        text = " / ".join(f"{value:.3f}" for value in values)
-    return f"**{text}**" if interval.mean <= best else text
+    text = centre(values, "{:.3f}".format)
+    return f"**{text}**" if _mean(rows, name) <= best else text
 
 
 def _legend(found: Sequence[ScoreRow]) -> str:

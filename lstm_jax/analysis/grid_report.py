@@ -109,7 +109,7 @@ def _entry(cell: Cell | None) -> str:
         return DASH
     if cell.source != cell.init:
         return f"= {cell.source}"
-    return f"{centre(cell.scores, cell.interval)} {MARKS[cell.verdict]}".strip()
+    return f"{centre(cell.scores)} {MARKS[cell.verdict]}".strip()
 
 
 def gaps_table(grid: Grid) -> str:

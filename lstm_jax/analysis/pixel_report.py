@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, centre_legend, markdown, named, reference_of
+from lstm_jax.analysis.report import MARKS, centre, centre_legend, markdown, named, reference_of
 from lstm_jax.studies.collect import Row, find_results, read_rows
 from lstm_jax.studies.compare import Comparison, Line, compare
-from lstm_jax.studies.statistics import FEWEST
 
 DASH = "–"
 PUBLISHED = (
@@ -49,10 +48,7 @@ def _entry(line: Line | None) -> str:
     """Mean, half of the interval, and the mark of a difference."""
     if line is None:
         return DASH
-    if len(line.scores) < FEWEST:
-        return f"{' / '.join(f'{100 * score:.2f}' for score in line.scores)} {MARKS[line.verdict]}".strip()
-    half = 50 * (line.interval.high - line.interval.low)
-    return f"{100 * line.interval.mean:.2f} ± {half:.2f} {MARKS[line.verdict]}".strip()
+    return f"{centre([100 * score for score in line.scores], '{:.2f}'.format)} {MARKS[line.verdict]}".strip()
 
 
 def _legend(rows: Sequence[Row], reference: str) -> str:

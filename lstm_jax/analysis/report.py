@@ -10,7 +10,7 @@ from pathlib import Path
 from lstm_jax.cell import SUMMARIES
 from lstm_jax.studies.collect import Row, find_results, read_rows, write_atomically
 from lstm_jax.studies.compare import Comparison, Line, compare
-from lstm_jax.studies.statistics import FEWEST, Interval
+from lstm_jax.studies.statistics import FEWEST, Interval, mean_interval
 
 MARKS = {"worse": "▼", "better": "▲", "": ""}
 HEADER = (
@@ -25,6 +25,15 @@ HEADER = (
     "seeds",
 )
 _NUMERIC = "|".join(("---", "---:", "---:", ":---:", "---:", ":---:", "---:", "---", "---:"))
+
+
+def number(value: float) -> str:
+    """Four decimals below 1 (scores and errors), four significant figures above; a dash for NaN."""
+    if math.isnan(value):
+        return "–"
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.1e}"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
 
 
 def write_report(folder: Path, out: Path | None = None, reference: str = "V") -> tuple[Path, Path]:
@@ -85,14 +94,15 @@ def overview_column(comparison: Comparison, variants: Sequence[str]) -> dict[str
 
 
 def _overview_entry(line: Line) -> str:
-    return f"{centre(line.scores, line.interval)} {MARKS[line.verdict]}".strip()
+    return f"{centre(line.scores)} {MARKS[line.verdict]}".strip()
 
 
-def centre(scores: Sequence[float], interval: Interval) -> str:
+def centre(scores: Sequence[float], text: Callable[[float], str] = number) -> str:
     """Mean ± half of its interval; of fewer than three scores these themselves, of which an interval says nothing."""
+    interval = mean_interval(scores)
     if math.isnan(interval.low):
-        return " / ".join(map(number, scores))
-    return f"{number(interval.mean)} ± {number((interval.high - interval.low) / 2)}"
+        return " / ".join(map(text, scores))
+    return f"{text(interval.mean)} ± {text((interval.high - interval.low) / 2)}"
 
 
 def centre_legend(counts: Iterable[int]) -> str:
@@ -153,15 +163,6 @@ def _p(p: float) -> str:
     if math.isnan(p):
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def number(value: float) -> str:
-    """Four decimals below 1 (scores and errors), four significant figures above; a dash for NaN."""
-    if math.isnan(value):
-        return "–"
-    if value != 0 and abs(value) < 1e-3:
-        return f"{value:.1e}"
-    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
 
 
 def readme_section(folder: Path, reference: str = "V") -> str:

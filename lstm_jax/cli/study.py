@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
-import sys
-import time
-from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -22,9 +16,6 @@ if TYPE_CHECKING:
     from lstm_jax.studies.collect import Row
     from lstm_jax.studies.run import Part, Progress
 
-MANIFEST = "manifest.json"
-MANIFEST_SECONDS = 60.0
-"""How often it is written anew while trials run; a process that is killed loses that much of its time, no more."""
 VARIED = {
     "--model.variant": "name the variants with --variants",
     "--data.name": "name the tasks with --tasks",
@@ -119,13 +110,15 @@ def conduct(study: Study, out: Path, overwrite: bool = False, part: str | None =
     """
     from lstm_jax.cli.console import StudyWatch, clock, console
     from lstm_jax.cli.report import publish
+    from lstm_jax.studies.manifest import StudyManifest
     from lstm_jax.studies.run import run_study
     from lstm_jax.train.machine import describe_machine, use_whole_machine
+    from lstm_jax.train.records import MANIFEST
 
     use_whole_machine()
     share = _part(part)
     machine = describe_machine()
-    manifest = Manifest(out, study, machine, share)
+    manifest = StudyManifest(out / MANIFEST, study, machine, share)
     screen = console()
     size = (
         (len(study.tasks), "task"),
@@ -168,72 +161,3 @@ def _part(text: str | None) -> Part:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-class Manifest:
-    """manifest.json of a study: who ran which part of it, when, where, for how long.
-
-    Written at the first step of progress, every minute, and at the end of the ``with`` block, whatever ends it. The
-    file tells of the latest process; ``earlier`` of all others that finished a trial, each known by start and part.
-    """
-
-    def __init__(self, out: Path, study: Study, machine: dict[str, Any], part: Part) -> None:
-        self._path, self._out, self._study = out / MANIFEST, out, study
-        self._begun, self._written, self._ran = time.monotonic(), -math.inf, 0
-        self._who = {
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "part": f"{part.index}/{part.count}",
-            "command": sys.argv,
-            "data_versions": _data_versions(study),
-            **machine,
-        }
-
-    @property
-    def seconds(self) -> float:
-        """Since this process began."""
-        return time.monotonic() - self._begun
-
-    def __enter__(self) -> Manifest:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """The last word; none where no trial had to run, and where another process held the folder."""
-        if self._written > -math.inf:
-            self._write()
-
-    def __call__(self, progress: Progress) -> None:
-        """Take one step of progress of ``run_study``."""
-        self._ran = progress.finished - progress.reused
-        missing = progress.finished < progress.total or not self._path.is_file()
-        if missing and time.monotonic() - self._written >= MANIFEST_SECONDS:
-            self._write()
-
-    def _write(self) -> None:
-        from lstm_jax.studies.run import finished_trials, origin
-        from lstm_jax.train.records import write_json
-
-        trials = self._study.trials()
-        found = json.loads(self._path.read_text()) if self._path.is_file() and self._ran < len(trials) else {}
-        runs = [*found.pop("earlier", []), found]
-        others = [run for run in runs if run.get("trials") and not self._is_mine(run)]
-        content = {
-            "study": self._study.name,
-            "seeds": sorted({trial.config.train.seed for trial in trials}),
-            "commits": Counter(origin(code) for _, code in finished_trials(self._study, self._out).values()),
-            **self._who,
-            "wall_seconds": round(self.seconds, 1),
-            "trials": self._ran,
-        }
-        write_json(self._path, {**content, "earlier": others})
-        self._written = time.monotonic()
-
-    def _is_mine(self, run: dict[str, Any]) -> bool:
-        return all(run.get(name) == self._who[name] for name in ("started", "part"))
-
-
-def _data_versions(study: Study) -> dict[str, str]:
-    """Of the data sets among the tasks."""
-    from lstm_jax.train.source import data_version
-
-    versions = {task: data_version(config.data) for task, config in study.tasks}
-    return {task: version for task, version in versions.items() if version is not None}

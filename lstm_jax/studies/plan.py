@@ -237,14 +237,15 @@ class Study:
         return cls(**{**tree, **lists})
 
 
-VALUES = MappingProxyType({"name": (str,), "reference": (str,), "block": (int, NoneType)})
-COUNTS = ("seeds", "search_seed")
+VALUES = MappingProxyType(
+    {"name": (str,), "reference": (str,), "seeds": (int,), "search_seed": (int,), "block": (int, NoneType)}
+)
 ENTRIES = MappingProxyType({"variants": str, "widths": int, "rates": list, "models": list, "search": dict})
 """What stands under the keys of a study's JSON; of the lists, what their entries are."""
 
 
 def _check_kinds(tree: dict[str, Any]) -> None:
-    for key, kinds in {**VALUES, **dict.fromkeys(COUNTS, (int,))}.items():
+    for key, kinds in VALUES.items():
         if key in tree and type(tree[key]) not in kinds:
             raise UsageError(f"the study's {key} must be {kinds[0].__name__}, got {tree[key]!r}")
     if tree.get("search_seed", 0) < 0:

@@ -201,7 +201,11 @@ class Manifest:
     def __post_init__(self) -> None:
         """Start the clock, and keep what earlier sittings of the same run wrote."""
         self._clock = time.perf_counter()
-        before = read_file(self.path, json.loads) if self.path.is_file() and self.resumed_at is not None else {}
+        before = (
+            read_file(self.path, lambda text: dict(json.loads(text)))
+            if self.path.is_file() and self.resumed_at is not None
+            else {}
+        )
         self._sittings = before.get("sittings", [])
         self._now: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -153,12 +153,8 @@ void forward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::Sp
   const auto R = pack(problem.R, H, G, G, shared_scratch.take<T>(Panels<T>::size(H, G)));
   const auto Q = pack(widened(problem, shared_scratch), fed, G, G, shared_scratch.take<T>(Panels<T>::size(fed, G)));
   copy_state(problem, problem.first, last);
-  clear_unstepped(problem, H, kept.ys);
-  if (kept.cs) {
-    clear_unstepped(problem, H, kept.cs);
-    clear_unstepped(problem, G, kept.act);
-    if (cell.resets()) clear_unstepped(problem, H, kept.reset_rows);
-  }
+  for (int64_t row = 0; row < problem.batch; ++row)
+    if (problem.length(row) == 0) clear_past_end(problem, kept, row);  // the others belong to a share
   const auto shares = deal(problem, parts_of(problem, pool));
   run_parts(pool, shares.size(),
             [&](int64_t part) { run_forward(problem, W, R, Q, shares[part], kept, last, own_scratch); });

@@ -83,6 +83,20 @@ struct Kept {
   T *ys, *cs, *act, *reset_rows;  // (T, B, H), (T, B, H), (T, B, G n), (T, B, H); cs null: nothing but ys is kept
 };
 
+// 0 past the end of a row, in what is kept too: old memory may hold a NaN, which jax_debug_nans reports.
+template <typename T>
+void clear_past_end(const Problem<T>& problem, const Kept<T>& kept, int64_t row) {
+  const int64_t H = problem.cell.hidden, G = problem.cell.rows();
+  for (int64_t t = problem.length(row); t < problem.steps; ++t) {
+    const int64_t place = problem.at(t, row);
+    std::memset(kept.ys + place * H, 0, H * sizeof(T));
+    if (!kept.cs) continue;
+    std::memset(kept.cs + place * H, 0, H * sizeof(T));
+    std::memset(kept.act + place * G, 0, G * sizeof(T));
+    if (problem.cell.resets()) std::memset(kept.reset_rows + place * H, 0, H * sizeof(T));
+  }
+}
+
 template <typename T>
 void run_forward(const Problem<T>& problem, const Panels<T>& W, const Panels<T>& R, const Panels<T>& Q,
                  const Share& share, const Kept<T>& kept, const State<T>& last, Scratch& scratch) {
@@ -142,14 +156,7 @@ void run_forward(const Problem<T>& problem, const Panels<T>& W, const Panels<T>&
     std::memcpy(last.y + row * H, y[r], H * sizeof(T));
     std::memcpy(last.c + row * H, c[r], H * sizeof(T));
     if (fed) std::memcpy(last.gates + row * fed, gates[r], fed * sizeof(T));
-    for (int64_t t = share.lengths[r]; t < problem.steps; ++t) {
-      const int64_t place = problem.at(t, row);
-      std::memset(kept.ys + place * H, 0, H * sizeof(T));
-      if (!keep) continue;
-      std::memset(kept.cs + place * H, 0, H * sizeof(T));  // old memory may hold a NaN, which jax_debug_nans reports
-      std::memset(kept.act + place * G, 0, G * sizeof(T));
-      if (apart) std::memset(kept.reset_rows + place * H, 0, H * sizeof(T));
-    }
+    clear_past_end(problem, kept, row);
   }
   scratch.end();
 }

@@ -7,9 +7,9 @@ import json
 import pytest
 from fabricated import TRIAL
 
-from lstm_jax.cli import study as verb
-from lstm_jax.cli.study import Manifest
+from lstm_jax.studies import manifest as room
 from lstm_jax.studies.collect import TrialLog
+from lstm_jax.studies.manifest import StudyManifest
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.run import WHOLE, Part, Progress
 from lstm_jax.train.config import Config, DataConfig
@@ -22,7 +22,7 @@ def progress(finished, reused=0, total=6):
 
 
 def run(folder, commit, *steps, part=WHOLE):
-    with Manifest(folder, STUDY, {"commit": commit}, part) as manifest:
+    with StudyManifest(folder / "manifest.json", STUDY, {"commit": commit}, part) as manifest:
         for step in steps:
             manifest(step)
 
@@ -42,7 +42,7 @@ def test_a_continued_study_keeps_the_circumstances_of_every_run(tmp_path):
 
 
 def test_parts_that_write_by_turns_keep_each_other(tmp_path):
-    parts = [Manifest(tmp_path, STUDY, {"commit": "a"}, Part(n, 2)) for n in range(2)]
+    parts = [StudyManifest(tmp_path / "manifest.json", STUDY, {"commit": "a"}, Part(n, 2)) for n in range(2)]
     for finished in (1, 2):
         for part in parts:
             with part:
@@ -71,7 +71,7 @@ def test_a_study_with_nothing_left_to_run_leaves_the_manifest_alone(tmp_path):
 
 
 def test_an_interrupted_study_has_written_what_it_did(tmp_path):
-    with pytest.raises(KeyboardInterrupt), Manifest(tmp_path, STUDY, {}, WHOLE) as manifest:
+    with pytest.raises(KeyboardInterrupt), StudyManifest(tmp_path / "manifest.json", STUDY, {}, WHOLE) as manifest:
         manifest(progress(0))
         manifest(progress(2))
         raise KeyboardInterrupt
@@ -79,15 +79,15 @@ def test_an_interrupted_study_has_written_what_it_did(tmp_path):
 
 
 def test_a_killed_study_has_written_what_it_did(tmp_path, monkeypatch):
-    monkeypatch.setattr(verb, "MANIFEST_SECONDS", 0.0)
-    manifest = Manifest(tmp_path, STUDY, {}, WHOLE)
+    monkeypatch.setattr(room, "MANIFEST_SECONDS", 0.0)
+    manifest = StudyManifest(tmp_path / "manifest.json", STUDY, {}, WHOLE)
     manifest(progress(0))
     manifest(progress(2))  # and nothing after it
     assert read(tmp_path)["trials"] == 2
 
 
 def test_a_folder_that_another_process_holds_is_not_written_to(tmp_path):
-    with pytest.raises(BlockingIOError), Manifest(tmp_path, STUDY, {}, WHOLE):
+    with pytest.raises(BlockingIOError), StudyManifest(tmp_path / "manifest.json", STUDY, {}, WHOLE):
         raise BlockingIOError
     assert not list(tmp_path.iterdir())
 
@@ -104,8 +104,15 @@ def test_the_manifest_counts_the_trials_of_each_commit(tmp_path):
 
 def test_the_manifest_says_which_version_of_a_data_set_was_learned(tmp_path):
     study = Study("s", (("adding", Config()), ("digits", Config(data=DataConfig("digits")))), ("V",), seeds=1)
-    with Manifest(tmp_path, study, {}, WHOLE) as manifest:
+    with StudyManifest(tmp_path / "manifest.json", study, {}, WHOLE) as manifest:
         manifest(progress(0))
     from lstm_jax.datasets import DATASETS
 
     assert read(tmp_path)["data_versions"] == {"digits": DATASETS["digits"].version}
+
+
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_damaged_manifest_is_named(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ValueError, match="manifest.json cannot be read"):
+        run(tmp_path, "a", progress(0))
