@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.run import Part, Progress, finished_trials, origin
-from lstm_jax.train.records import read_file, write_json
+from lstm_jax.train.records import read_file, read_mapping, write_json
 from lstm_jax.train.source import data_version
 
 MANIFEST_SECONDS = 60.0
@@ -60,7 +59,7 @@ class StudyManifest:
 
     def _write(self) -> None:
         trials = self._study.trials()
-        found = read_file(self._path, _mapping) if self._path.is_file() and self._ran < len(trials) else {}
+        found = read_file(self._path, read_mapping) if self._path.is_file() and self._ran < len(trials) else {}
         runs = [*found.pop("earlier", []), found]
         others = [run for run in runs if run.get("trials") and not self._is_mine(run)]
         content = {
@@ -82,7 +81,3 @@ def _data_versions(study: Study) -> dict[str, str]:
     """Of the data sets among the tasks."""
     versions = {task: data_version(config.data) for task, config in study.tasks}
     return {task: version for task, version in versions.items() if version is not None}
-
-
-def _mapping(text: str) -> dict[str, Any]:
-    return dict(json.loads(text))

@@ -173,6 +173,11 @@ def read_file(path: Path, read: Callable[[str], Any]) -> Any:
         raise ValueError(f"{path} cannot be read: {error}; restore it, or start again (--overwrite)") from error
 
 
+def read_mapping(text: str) -> dict[str, Any]:
+    """A JSON object; a ValueError or TypeError where it is none."""
+    return dict(json.loads(text))
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that a reader, or a crash, sees the old content or the new one, never a part."""
     # Not by the process alone: those of several hosts or containers may have one number.
@@ -201,11 +206,7 @@ class Manifest:
     def __post_init__(self) -> None:
         """Start the clock, and keep what earlier sittings of the same run wrote."""
         self._clock = time.perf_counter()
-        before = (
-            read_file(self.path, lambda text: dict(json.loads(text)))
-            if self.path.is_file() and self.resumed_at is not None
-            else {}
-        )
+        before = read_file(self.path, read_mapping) if self.path.is_file() and self.resumed_at is not None else {}
         self._sittings = before.get("sittings", [])
         self._now: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
