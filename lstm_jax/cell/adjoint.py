@@ -7,6 +7,7 @@ fused backend keeps six numbers a cell and step, and recomputes no gate.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -69,14 +70,40 @@ def cell_adjoint(
         Errors of the input rows and of the recurrent rows, each flat ``(..., G n)`` (one array where no reset gate
         tells them apart), and of ``c_before``.
     """
-    size = variant.block_size
+    from_gates = (
+        {} if error.gates is None else {g: error.gates[..., n, :] for n, g in enumerate(variant.learned_gates)}
+    )
+    x_rows, z_passed, d_before = row_errors(variant, p, saved, c_before, c, (error.c, error.y), from_gates)
+    flat_x = _pack(variant, x_rows)
+    flat_y = flat_x if z_passed is None else _pack(variant, {**x_rows, "z": z_passed})
+    return flat_x, flat_y, d_before
+
+
+def row_errors(
+    variant: Variant,
+    p: Sequence[jax.Array] | jax.Array | None,
+    saved: Saved,
+    c_before: jax.Array,
+    c: jax.Array,
+    error: tuple[jax.Array, jax.Array],
+    from_gates: Mapping[str, jax.Array],
+) -> tuple[dict[str, jax.Array], jax.Array | None, jax.Array]:
+    """What ``cell_adjoint`` does, by letter: the adjoint of ``lstm_jax.cell.step.move``.
+
+    Args:
+        variant, p, saved, c_before, c: as there, in any arrangement that ``move`` takes.
+        error: at the new c and y.
+        from_gates: the errors that the next step's rows send to this step's gates, where they see them.
+
+    Returns:
+        The errors of the input rows; that of the block input's recurrent row, where a reset gate stands before it,
+        otherwise None (all other recurrent rows have the errors of the input rows); and that of ``c_before``.
+    """
+    size, (error_c, error_y) = variant.block_size, error
     z, act = saved.act[0], dict(zip(variant.learned_gates, saved.act[1:], strict=True))
     i, o = act.get("i"), act.get("o")
     f = (1.0 - i) if variant.forget_gate == "coupled" else act.get("f")
     r = i if variant.reset_gate == "coupled" else act.get("r")
-    from_gates = (
-        {} if error.gates is None else {g: error.gates[..., n, :] for n, g in enumerate(variant.learned_gates)}
-    )
 
     def row(gate: str, at_cells: jax.Array) -> jax.Array:
         """The error of a gate's row from the errors of its uses, one a cell, and of the next step's rows."""
@@ -94,8 +121,8 @@ def cell_adjoint(
     d_rows = {}
     h = SQUASH[variant.block_output](c)
     if o is not None:
-        d_rows["o"] = row("o", error.y * h)
-    d_c = error.c + through(size, o, error.y) * SLOPE[variant.block_output](h)
+        d_rows["o"] = row("o", error_y * h)
+    d_c = error_c + through(size, o, error_y) * SLOPE[variant.block_output](h)
     if "o" in variant.peephole_gates:
         d_c = d_c + peeped("o", d_rows["o"])
 
@@ -117,9 +144,7 @@ def cell_adjoint(
         for gate in ("i", "f"):
             if gate in variant.peephole_gates:
                 d_before = d_before + peeped(gate, d_rows[gate])
-    x_rows = _pack(variant, d_z, d_rows)
-    y_rows = x_rows if r is None else _pack(variant, through(size, r, d_z), d_rows)
-    return x_rows, y_rows, d_before
+    return {"z": d_z, **d_rows}, None if r is None else through(size, r, d_z), d_before
 
 
 class Back(NamedTuple):
@@ -167,5 +192,5 @@ def _matrix(weights: jax.Array, axes: int) -> jax.Array:
     return weights.reshape(math.prod(weights.shape[:axes]), -1)
 
 
-def _pack(variant: Variant, d_z: jax.Array, d_rows: dict[str, jax.Array]) -> jax.Array:
-    return jnp.concatenate([d_z, *(d_rows[gate] for gate in variant.learned_gates)], axis=-1)
+def _pack(variant: Variant, rows: Mapping[str, jax.Array]) -> jax.Array:
+    return jnp.concatenate([rows["z"], *(rows[gate] for gate in variant.learned_gates)], axis=-1)

@@ -6,6 +6,7 @@ Two matrix products make the rows, ``cell`` squashes and combines them. The func
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -36,7 +37,7 @@ SQUASH = {
     "logistic": jax.nn.sigmoid,
     "centered_logistic_1": lambda x: jnp.tanh(0.5 * x),  # 2 s(x) - 1
     "centered_logistic_2": lambda x: 2.0 * jnp.tanh(0.5 * x),  # 4 s(x) - 2
-    "relu": jax.nn.relu,
+    "relu": lambda x: jnp.where(x <= 0, 0.0, x),  # as jax.nn.relu, NaN and the slope of 0 at 0 included
 }
 FORGET = {
     "learned": lambda f, i: f,
@@ -183,31 +184,54 @@ def cell(
     variant: Variant, p: jax.Array | None, x_rows: jax.Array, y_rows: jax.Array, state: State
 ) -> tuple[State, dict[str, jax.Array | None]]:
     """Squash the rows and move the cell: everything of a step that is not a matrix product."""
+    rows = by_letter(variant, x_rows), by_letter(variant, y_rows)
+    c, y, act = move(variant, p, *rows, state.c, FEEDBACK[variant.feedback](state.c))
+    gates = None if state.gates is None else jnp.stack([act[g] for g in variant.learned_gates], axis=-2)
+    return State(c, y, gates), act
+
+
+def by_letter(variant: Variant, rows: jax.Array) -> dict[str, jax.Array]:
+    """Rows ``(..., G, n)`` as ``z (..., H)`` and each learned gate ``(..., n)``."""
     size = variant.block_size
-    place = {gate: size + n for n, gate in enumerate(variant.learned_gates)}
-    past = FEEDBACK[variant.feedback](state.c)
+    gates = {gate: rows[..., size + n, :] for n, gate in enumerate(variant.learned_gates)}
+    return {"z": flat(rows[..., :size, :]), **gates}
+
+
+def move(
+    variant: Variant,
+    p: Sequence[jax.Array] | jax.Array | None,
+    x_rows: Mapping[str, jax.Array],
+    y_rows: Mapping[str, jax.Array],
+    c_before: jax.Array,
+    peeped: jax.Array,
+) -> tuple[jax.Array, jax.Array, dict[str, jax.Array | None]]:
+    """The cell itself, of rows by letter: new c, new y, and the activations, None for a gate that is simply open.
+
+    ``peeped`` is ``c_before`` as peepholes see it, which no error passes where the feedback is truncated.
+    Elementwise but for shared gates, so that arrays in any arrangement pass, a GPU kernel's transposed tiles too;
+    ``p`` then holds an array a peephole gate that broadcasts against them.
+    """
+    size = variant.block_size
 
     def gate(letter: str, seen: jax.Array) -> jax.Array | None:
         """The learned gate of that letter, peeping at the cells ``seen``; None where the variant has none."""
-        if letter not in place:
+        if letter not in variant.learned_gates:
             return None
-        row = x_rows[..., place[letter], :] + y_rows[..., place[letter], :]
+        row = x_rows[letter] + y_rows[letter]
         if letter in variant.peephole_gates:
             row = row + peep(variant, p[variant.peephole_gates.index(letter)], seen)
         return jax.nn.sigmoid(row)
 
-    i = gate("i", past)
-    f = FORGET[variant.forget_gate](gate("f", past), i)
-    r = RESET[variant.reset_gate](gate("r", past), i)
-    z = SQUASH[variant.block_input](flat(x_rows[..., :size, :]) + through(size, r, flat(y_rows[..., :size, :])))
+    i = gate("i", peeped)
+    f = FORGET[variant.forget_gate](gate("f", peeped), i)
+    r = RESET[variant.reset_gate](gate("r", peeped), i)
+    z = SQUASH[variant.block_input](x_rows["z"] + through(size, r, y_rows["z"]))
     c = through(size, i, z)
     if variant.forget_gate != "closed":
-        c = c + through(size, f, state.c)
+        c = c + through(size, f, c_before)
     o = gate("o", c)
     y = through(size, o, SQUASH[variant.block_output](c))
-    act = {"z": z, "i": i, "f": f, "o": o, "r": r}
-    gates = None if state.gates is None else jnp.stack([act[g] for g in variant.learned_gates], axis=-2)
-    return State(c, y, gates), act
+    return c, y, {"z": z, "i": i, "f": f, "o": o, "r": r}
 
 
 def through(size: int, gate: jax.Array | None, value: jax.Array) -> jax.Array:

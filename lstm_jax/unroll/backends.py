@@ -84,7 +84,7 @@ def _forward(variant, reverse, params, xs, state, valid, start):
 def _backward(variant, reverse, residuals, cotangents):
     params, xs, first_state, valid, start, states, saved = residuals
     d_ys, d_final = cotangents
-    before = jax.tree.map(partial(_shift, reverse), first_state, states)
+    before = jax.tree.map(partial(shifted, reverse), first_state, states)
     before = blank(start, before)
 
     back = backward_weights(variant, params, xs.shape[1])
@@ -100,9 +100,17 @@ def _backward(variant, reverse, residuals, cotangents):
     now = (d_ys, before.c, states.c, saved, valid, start)
     d_first, (x_rows, y_rows) = lax.scan(step, d_final, now, reverse=not reverse)
     y_rows = x_rows if y_rows is None else y_rows
-    d_params = _weight_gradients(variant, params, xs, before, states.c, x_rows, y_rows)
+    d_params, d_xs = gradients(variant, params, xs, before, states.c, x_rows, y_rows)
+    return d_params, d_xs, d_first, None, None
+
+
+def gradients(
+    variant: Variant, params: Params, xs: jax.Array, before: State, c: jax.Array, x_rows: jax.Array, y_rows: jax.Array
+) -> tuple[Params, jax.Array]:
+    """The gradients of weights and inputs, once the errors of all rows ``(T, B, G n)`` are known."""
+    d_params = _weight_gradients(variant, params, xs, before, c, x_rows, y_rows)
     d_xs = product(x_rows, params.W.reshape(params.W.shape[0], -1).T, x_rows.dtype)
-    return d_params, d_xs.astype(xs.dtype), d_first, None, None
+    return d_params, d_xs.astype(xs.dtype)
 
 
 def _weight_gradients(variant, params, xs, before, c, x_rows, y_rows) -> Params:
@@ -143,7 +151,7 @@ def _peephole_gradients(variant: Variant, n: int, seen: dict[str, jax.Array], ro
     return jnp.stack(gradients)
 
 
-def _shift(reverse: bool, first: jax.Array, sequence: jax.Array) -> jax.Array:
+def shifted(reverse: bool, first: jax.Array, sequence: jax.Array) -> jax.Array:
     """Each step's past: the sequence moved by one step, the first state let in at its beginning."""
     parts = [sequence[1:], first[None]] if reverse else [first[None], sequence[:-1]]
     return jnp.concatenate(parts)

@@ -6,6 +6,7 @@ backend   where                               what
 scan      everywhere                          the plain loop; every mode of differentiation
 fused     everywhere                          own reverse loop, weight gradients after it
 native    CPU, once ``lstm-jax native build``  all steps in one call of a C++ kernel, each way
+pallas    GPU of compute capability 9.0        all steps in one launch each way, for small cells with 16-bit weights
 ========  ==================================  ==========================================================
 
 What ``"auto"`` is, on the CPU, kernel built, in float32 or float64:
@@ -18,6 +19,7 @@ everything else, everywhere else                            fused
 
 Native was the faster one in every case up to there that was timed, see ``experiments/00_speed``. One sequence has one
 thread there, XLA spreads the units of a large cell over all; with R of 64 MiB (H = 2048) neither was always faster.
+Pallas is nowhere chosen by itself: no device has timed it yet.
 """
 
 from __future__ import annotations
@@ -30,9 +32,10 @@ from lstm_jax.names import nearest
 from lstm_jax.unroll import build
 from lstm_jax.unroll.backends import fused, scan
 from lstm_jax.unroll.native import native
+from lstm_jax.unroll.pallas import pallas, refusal
 
 # Compiled under their own names, so that a call outside ``jit`` compiles once a shape and not once a call.
-_COMPILED = {run.__name__: jax.jit(run, static_argnums=(0, 1)) for run in (scan, fused, native)}
+_COMPILED = {run.__name__: jax.jit(run, static_argnums=(0, 1)) for run in (scan, fused, native, pallas)}
 BACKENDS = ("auto", *_COMPILED)
 
 
@@ -45,7 +48,7 @@ def backend_named(name: str, params: Params, batch: int):
 
     Raises:
         ValueError: the name is unknown.
-        RuntimeError: the native kernel cannot be had.
+        RuntimeError: a kernel cannot be had on this machine.
     """
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}; {nearest(name, BACKENDS)}")
@@ -56,6 +59,8 @@ def backend_named(name: str, params: Params, batch: int):
             raise RuntimeError(f"backend='native' is for CPUs, JAX computes on {jax.default_backend()}: take 'auto'")
         if not build.load():
             raise RuntimeError(f"backend='native' was not built on this machine: {build.HOW}")
+    if name == "pallas" and (why := refusal()):
+        raise RuntimeError(f"backend='pallas' {why}: take 'auto'")
     return _COMPILED[name]
 
 
