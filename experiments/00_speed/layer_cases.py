@@ -24,8 +24,8 @@ SHAPES = (
 )
 """(B, T, I, H) of one layer in one direction."""
 DEEP, RAGGED, LONG = (32, 1000, 64, 128), (64, 500, 128, 256), (4, (1_000, 10_000, 100_000), 32, 32)
-OWN_GRADIENT = tuple(name for name in BACKENDS if name not in ("auto", "scan"))
-"""Backends with a gradient of their own; a new one takes part without being named here."""
+OWN_GRADIENT = tuple(name for name in BACKENDS if name not in ("auto", "scan", "pallas"))
+"""Backends with a gradient of their own; a new one takes part without being named here. Pallas knows 16 bits only."""
 MODES = {False: "forward", True: "forward + gradient"}
 
 OURS = {

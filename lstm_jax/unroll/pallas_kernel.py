@@ -169,6 +169,7 @@ def _launch(body: Any, sizes: Sizes, weights: jax.Array, made: list[jax.ShapeDty
         grid_names=("tile",),
         num_threads=sizes.parts,
         thread_name="part",
+        compiler_params=plgpu.CompilerParams(approx_math=True),
     )
 
 
