@@ -67,25 +67,30 @@ class Ours(OnJax):
         return 2e-9 * PEAK_SIZE**3 / min(seconds)
 
 
+def scan_of_twenty_lines(weights: Any, xs: Any) -> Any:
+    """What one writes first: the equations and ``lax.scan``; W ``(I, 4H)``, R ``(H, 4H)``, b, gates i f z o."""
+    import jax
+    import jax.numpy as jnp
+
+    W, R, b = weights
+
+    def step(state: Any, x: Any) -> Any:
+        y, c = state
+        i, f, z, o = jnp.split(x @ W + y @ R + b[None], 4, axis=-1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(z)
+        y = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (y, c), y
+
+    blank = jnp.zeros((xs.shape[1], R.shape[0]), xs.dtype)
+    return jax.lax.scan(step, (blank, blank), xs)[1]
+
+
 class Naive(OnJax):
-    """What one writes first: the equations, ``lax.scan``, and JAX's own gradient."""
+    """That scan, with JAX's own gradient."""
 
     def build(self, spec: Spec, drawn: Arrays) -> Layer:
-        import jax
-        import jax.numpy as jnp
-
         def run(weights: Any, xs: Any, lengths: Any) -> tuple[Any, ...]:
-            W, R, b = weights
-
-            def step(state: Any, x: Any) -> Any:
-                y, c = state
-                i, f, z, o = jnp.split(x @ W + y @ R + b[None], 4, axis=-1)
-                c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(z)
-                y = jax.nn.sigmoid(o) * jnp.tanh(c)
-                return (y, c), y
-
-            blank = jnp.zeros((xs.shape[1], R.shape[0]), xs.dtype)
-            return (jax.lax.scan(step, (blank, blank), xs)[1],)
+            return (scan_of_twenty_lines(weights, xs),)
 
         W, R, b = drawn.values()
         names = tuple(drawn)
