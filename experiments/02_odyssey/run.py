@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -94,7 +94,8 @@ def epoch_steps(data: DataConfig) -> int:
 
     if data.name not in DATASETS:
         return SYNTHETIC_EPOCH
-    return -(-len(load(data.name, "train", **dict(data.options)).lengths) // data.batch_size)
+    view: dict[str, Any] = dict(data.options)
+    return -(-len(load(data.name, "train", **view).lengths) // data.batch_size)
 
 
 def study(preset: str, arms: tuple[str, ...], trials: int | None = None) -> Study:

@@ -22,7 +22,7 @@ from lstm_jax.analysis.forecast_report import publish, readme_section
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.cli.report import show_section
 from lstm_jax.studies.subjects import SUBJECTS, Subject
-from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, Option, TrainConfig
 
 NAME = "forecasting"
 CELLS = ("V", "NFG", "NOG", "CIFG", "NP", "GRU", "RNN")
@@ -78,7 +78,12 @@ SCALES = {
 def config(scale: Scale, subject: Subject, cell: str) -> Config:
     """All seeds of one cell on one series."""
     every, of = max(scale.steps // 10, 1), scale.windows[subject.steps]
-    window = {"series": subject.series, "context": of.context, "horizon": of.learned, "every": of.apart}
+    window: dict[str, Option] = {
+        "series": subject.series,
+        "context": of.context,
+        "horizon": of.learned,
+        "every": of.apart,
+    }
     return Config(
         model=ModelConfig(cell, scale.hidden),
         optimizer=OptimizerConfig(learning_rate=0.01, schedule="cosine"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lstm_jax.cell.variants import resolve
 from lstm_jax.names import nearest
@@ -25,7 +25,7 @@ from lstm_jax.studies.statistics import Difference, Interval, holm, mean_interva
 from lstm_jax.train.config import UsageError
 
 STANDARD = "standard"
-INITS: Mapping[str, Mapping[str, str | float]] = MappingProxyType(
+INITS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         STANDARD: MappingProxyType({"gate_init": "constant", "forget_bias": 0.0}),
         "bias1": MappingProxyType({"gate_init": "constant", "forget_bias": 1.0}),

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 from lstm_jax.names import UsageError, nearest
 from lstm_jax.train.checks import CHOICES, Option, at_least, check_types, known, read_record, type_hints
@@ -26,6 +27,10 @@ __all__ = [
 ]
 
 PAIRS = ("options", "test_options")
+if TYPE_CHECKING:
+    Options: TypeAlias = Mapping[str, Option] | tuple[tuple[str, Option], ...]
+else:  # what a record holds, and what the command line reads
+    Options = tuple[tuple[str, Option], ...]
 """Settings of the data that are names and values."""
 
 
@@ -152,7 +157,7 @@ class DataConfig:
 
     name: str = "adding"
     """Name in TASKS or DATASETS."""
-    options: tuple[tuple[str, Option], ...] = ()
+    options: Options = ()
     """Options of the task, or of the data set's view: `length 20` or `length=20 longest=30`; a mapping in Python."""
     batch_size: int = 32
     """Sequences in each training step; of a text, streams."""
@@ -166,7 +171,7 @@ class DataConfig:
     """Lengths that batches are cut to: each runs at the shortest that holds it; 1 runs all at the longest."""
     batching: str = "random"
     """Sequences of a batch: random, bucketed (those of one cut), packed (rows of several, batch_size counts rows)."""
-    test_options: tuple[tuple[str, Option], ...] = ()
+    test_options: Options = ()
     """Options that a task's test set has instead: `length 500` tests on longer sequences than those learned from."""
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from lstm_jax.names import nearest
 from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.batching import BucketSource, DatasetSource, in_rows, wasted_share
-from lstm_jax.train.config import DataConfig, Option, UsageError
+from lstm_jax.train.config import DataConfig, Options, UsageError
 from lstm_jax.train.cuts import best_cuts, longest_in_batches
 from lstm_jax.train.disk import DiskSource
 from lstm_jax.train.held_out import by_example, evaluation_sets
@@ -172,8 +172,8 @@ def _task_problem(config: DataConfig) -> Problem:
     return _problem(config, task, source, evaluation_sets(config, validation, test), length, cuts)
 
 
-def _task(name: str, pairs: tuple[tuple[str, Option], ...]) -> Any:
-    kind, options = TASKS[name], dict(pairs)
+def _task(name: str, options: Options) -> Any:
+    kind, options = TASKS[name], dict(options)
     known = [option.name for option in fields(kind)]
     for option in options:
         if option not in known:

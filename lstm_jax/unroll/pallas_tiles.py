@@ -12,8 +12,9 @@ from lstm_jax.cell.variants import Variant
 
 TILE, UNITS = 16, 64
 """Sequences of a program; units of a warpgroup, the least number of rows of a product on Hopper's tensor cores."""
-SHARED_BYTES = 227 << 10
-"""Shared memory of one program on compute capability 9.0 (CUDA programming guide, technical specifications)."""
+SHARED_BYTES = (227 - 4) << 10
+"""Shared memory of one program: 227 KiB on compute capability 9.0 (CUDA programming guide, technical specifications),
+less some for barriers and the compiler's own."""
 
 
 class Sizes(NamedTuple):
