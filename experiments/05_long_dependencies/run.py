@@ -111,6 +111,10 @@ SCALES = {
         seeds=3, parameters=20_000, batch=16, tuned=False, variants=("V", "V, chrono", "V, uniform"),
         started=("copy", "adding", "anbncn", "parity"),
     ),
+    "timing": Scale(
+        {task: Ladder((200,), 12_000) for task in ("timed_spikes", "spike_delays", "periodic")},
+        seeds=10, parameters=113, batch=8, tuned=False, variants=NINE, started=(),
+    ),
     "default": Scale(
         {
             "adding": Ladder((50, 100, 200, 400), 4000),
@@ -238,8 +242,9 @@ def gather(preset: str, out: Path) -> list[Row]:
 class Options:
     """Up to which length is a task learned? Twelve cells of equal size on ladders of lengths."""
 
-    preset: Literal["smoke", "quick", "goals", "default", "full"] = "quick"
-    """smoke: means nothing; quick: 20 minutes on two cores; goals: V at great lengths; default: half a day; full."""
+    preset: Literal["smoke", "quick", "goals", "timing", "default", "full"] = "quick"
+    """smoke: means nothing; quick: 20 minutes on two cores; goals: V at great lengths; timing: what peepholes were made
+    for; default: half a day; full."""
     tasks: tuple[str, ...] = ()
     """Only these tasks of the preset; the report shows all that were run."""
     out: Path | None = None

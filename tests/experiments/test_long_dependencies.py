@@ -70,6 +70,15 @@ def test_the_goals_are_tested_at_their_lengths_and_learned_from_no_longer_ones(e
         criterion_of(task, TASKS[task]().metric)
 
 
+def test_timing_is_asked_of_the_nine_cells_and_taking_the_peepholes_away_takes_no_cell_away(experiment):
+    assert list(experiment.SCALES["timing"].ladders) == ["timed_spikes", "spike_delays", "periodic"]
+    for task in experiment.SCALES["timing"].ladders:
+        plan = experiment.study("timing", task)
+        cells = {variant: model.hidden_size for _, variant, model in plan.models}
+        assert plan.variants == experiment.NINE and cells["V"] == cells["NP"] == 4
+        assert criterion_of(task, TASKS[task]().metric).of_chance
+
+
 def test_all_networks_of_a_task_have_nearly_equal_numbers_of_parameters(experiment, rates):
     for preset in BIG:
         scale = experiment.SCALES[preset]
