@@ -243,7 +243,7 @@ class Options:
     """Up to which length is a task learned? Twelve cells of equal size on ladders of lengths."""
 
     preset: Literal["smoke", "quick", "goals", "timing", "default", "full"] = "quick"
-    """smoke: means nothing; quick: 20 minutes on two cores; goals: V at great lengths; timing: what peepholes were made
+    """smoke: means nothing; quick: 20 minutes on two cores; goals: V at great lengths; timing: what peepholes are
     for; default: half a day; full."""
     tasks: tuple[str, ...] = ()
     """Only these tasks of the preset; the report shows all that were run."""
