@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import PartitionSpec, auto_axes
 
 from lstm_jax.cell.params import Params, check_no_trials, check_params
-from lstm_jax.cell.step import State, check_features, check_state, state_dtype
+from lstm_jax.cell.step import State, check_features, check_state, feeds_gates, state_dtype
 from lstm_jax.cell.step import initial_state as blank_state
 from lstm_jax.cell.variants import Variant, positive, resolve
 from lstm_jax.unroll.backends import widened
@@ -68,6 +69,14 @@ def unroll(
     """
     variant = resolve(variant)
     hidden, xs = _check_inputs(variant, params, xs)
+    if explicit := _explicit_axes(xs):
+
+        def inside(params, xs, lengths, state, resets):
+            args = variant, params, xs, lengths, state, reverse, resets
+            return unroll(*args, time_major, backend, remat_chunk)
+
+        specs = _output_specs(variant, jax.typeof(xs).sharding.spec, time_major)
+        return auto_axes(inside, axes=explicit, out_sharding=specs)(params, xs, lengths, initial_state, resets)
     run = backend_named(backend, params, xs.shape[1 if time_major else 0])
     remat_chunk = None if remat_chunk is None else positive("remat_chunk", remat_chunk)
     if not isinstance(reverse, bool | np.bool_):
@@ -128,6 +137,25 @@ def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State,
         state, ys = part(state)
         outputs.append(ys)
     return jnp.concatenate(outputs[::-1] if reverse else outputs), state
+
+
+def _explicit_axes(xs: jax.Array) -> tuple[str, ...]:
+    """The axes of an Explicit mesh (``jax.make_mesh`` makes such) that xs is spread over, where it is at all.
+
+    There every operation has to be told how its result lies; inside, the compiler may find that out.
+    """
+    sharding = jax.typeof(xs).sharding
+    spread = any(axis is not None for axis in sharding.spec)
+    return sharding.mesh.explicit_axes if spread else ()
+
+
+def _output_specs(variant: Variant, spec: PartitionSpec, time_major: bool) -> tuple[PartitionSpec, State]:
+    """Outputs and states lie as xs does: spread over the batch, and over time if need be."""
+    first, second, _ = (*spec, None, None, None)[:3]
+    batch = second if time_major else first
+    gates = PartitionSpec(batch, None, None) if feeds_gates(variant) else None
+    state = State(PartitionSpec(batch, None), PartitionSpec(batch, None), gates)
+    return PartitionSpec(first, second, None), state
 
 
 def _check_inputs(variant: Variant, params: Params, xs: jax.typing.ArrayLike) -> tuple[int, jax.Array]:

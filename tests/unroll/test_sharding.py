@@ -63,3 +63,31 @@ def test_the_fused_gradient_of_a_sharded_batch_is_reduced_outside_the_loop():
     assert (inside, outside >= 1) == (0, True)
     plain = collectives(gradient("scan"), params, xs, lengths)
     assert plain[0] >= 1, "the plain scan reduces in every step: without it this guard would prove nothing"
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("time_major", [True, False], ids=["TBI", "BTI"])
+def test_a_mesh_with_explicit_axes_gives_the_same_numbers_lying_as_xs_does(reverse, time_major):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
+    params = lj.init_params(jax.random.key(2), "FGR", I, H)
+    xs = XS if time_major else jnp.swapaxes(XS, 0, 1)
+    state = jax.tree.map(lambda a: a + 0.1, lj.initial_state("FGR", (B,), H))
+    resets = jnp.zeros(xs.shape[:2], bool)
+    lie = PartitionSpec(None, "data") if time_major else PartitionSpec("data")
+
+    def run(params, xs, lengths, state, resets):
+        return lj.unroll("FGR", params, xs, lengths, state, reverse, resets, time_major)
+
+    def both(*arguments):
+        gradient = jax.grad(lambda params, xs, *others: (run(params, xs, *others)[0] ** 2).sum(), (0, 1))
+        return run(*arguments), jax.jit(gradient)(*arguments)
+
+    want = both(params, xs, LENGTHS, state, resets)
+    with jax.set_mesh(mesh):
+        put = lambda a, *spec: jax.device_put(a, NamedSharding(mesh, PartitionSpec(*spec)))  # noqa: E731
+        spread = put(xs, *lie), put(LENGTHS, "data"), jax.tree.map(lambda a: put(a, "data"), state), put(resets, *lie)
+        got = both(params, *spread)
+    assert jax.typeof(got[0][0]).sharding.spec == PartitionSpec(*lie, *[None] * (3 - len(lie)))
+    assert {jax.typeof(a).sharding.spec[0] for a in jax.tree.leaves(got[0][1])} == {"data"}
+    assert jax.typeof(got[1][1]).sharding.spec == jax.typeof(spread[0]).sharding.spec
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, want)
