@@ -127,13 +127,11 @@ def backward(variant: Variant, reverse: bool, sizes: Sizes, given: Given, acts, 
             saved = Saved(act[:rows], act[rows] if has_reset(variant) else None)
             from_gates = dict(zip(names[1:], d_gates, strict=True))
             x, z_passed, d_before = row_errors(variant, p, saved, c_before, c, (error[0], error[1]), from_gates)
-            made = [x[letter] for letter in variant.rows]
+            made = [*(x[letter] for letter in variant.rows), *([] if z_passed is None else [z_passed])]
             made = _hold(lengths, t, made, [jnp.zeros_like(value) for value in made])
-            passed = list(made)
-            if z_passed is not None:
-                passed[0] = _hold(lengths, t, [z_passed], [jnp.zeros_like(z_passed)])[0]
-            for n, value in enumerate(made + ([] if z_passed is None else [passed[0]])):
+            for n, value in enumerate(made):
                 _write(d_rows, value, t, n, *place)
+            passed = [*made[rows:], *made[1:rows]] if has_reset(variant) else made
             if back:
                 for n, value in enumerate(passed):
                     seen[slot, n, place[1]] = value.astype(seen.dtype)
