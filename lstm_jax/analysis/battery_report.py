@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from lstm_jax.analysis.report import embed, markdown
+from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_results import TrialResult, by_row, most, read_results, write_results
 from lstm_jax.studies.battery_row import BatteryRow
@@ -70,8 +71,8 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
     ]
     means = [mean_interval(of_goal) if of_goal else None for of_goal in met]
     last, paper = means[-1], published.sequences[-1]
-    inside = DASH
-    if last is not None and most(trials) and not math.isnan(last.low + paper):
+    inside, guessed = DASH, isinstance(row.protocol, GuessProtocol)
+    if last is not None and not guessed and most(trials) and not math.isnan(last.low + paper):
         inside = "yes" if last.low <= paper <= last.high else f"no, {'fewer' if last.mean < paper else 'more'}"
     return (
         f"`{row.name.partition(':')[0]}`",
@@ -83,7 +84,8 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
         _both(f"{mean.mean:,.0f}" if mean else DASH for mean in means),
         DASH if last is None or math.isnan(last.low) else f"[{max(last.low, 0):,.0f}, {last.high:,.0f}]",
         f"{min(met[-1]):,} to {max(met[-1]):,}" if len(met[-1]) > 1 else DASH,
-        _both(DASH if math.isnan(mean) else f"{mean:,.0f}" for mean in published.sequences)
+        ("learning: " if guessed else "")
+        + _both(DASH if math.isnan(mean) else f"{mean:,.0f}" for mean in published.sequences)
         + ("" if math.isnan(published.low) else f" ({published.low:,.0f} to {published.high:,.0f})"),
         inside,
         _both(_wrong(trials, goal) for goal in range(goals)) if trials[0].tested else DASH,
@@ -113,7 +115,8 @@ def _legend(found: Sequence[TrialResult]) -> str:
     return (
         "Sequences: mean over the trials that met the criterion (two figures: two criteria), its 95 % t-interval "
         f"(from {FEWEST} on, not below 0) and range. The others' time is not in it: inside, whether the paper's mean "
-        "lies within our interval, is said where at least half of the trials met it. Solved: with Wilson's 95 % "
+        "lies within our interval, is said where at least half of the trials met it; guesses are compared with no "
+        "published figure, that for learning stands there. Solved: with Wilson's 95 % "
         "interval, and how many sequences the others were given. Wrong: mean over trials, fresh sequences, weights at "
         "the criterion. Of streams, sequences are training streams; best test: the mean length that the test streams "
         "after some training stream had at best, median over trials. us a step: processor time of one trial and step, "

@@ -180,6 +180,14 @@ def test_a_row_with_one_success_claims_no_interval():
     assert "20,000 | – | – | 31,390 | – |" in line
 
 
+def test_guesses_are_compared_with_no_figure_for_learning():
+    rows = [trial("two-3a-100-3:random-guessing", seed, (900 + seed, 1000 + seed)) for seed in range(4)]
+    learned = [row._replace(row="two-3a-100-3") for row in rows]
+    (line,) = [line for line in table(rows).splitlines() if "random guessing" in line]
+    assert "| learning: 39,850 | – |" in line
+    assert "no, fewer" in table(learned)
+
+
 def test_results_come_back_as_they_were_and_the_report_needs_nothing_else(tmp_path):
     for name in {found.row for found in FOUND}:
         write_results(file_of(tmp_path, name, ".csv"), [found for found in FOUND if found.row == name])
