@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import PartitionSpec, auto_axes
+from jax.sharding import PartitionSpec, reshard
 
 from lstm_jax.cell.params import Params, check_no_trials, check_params
-from lstm_jax.cell.step import State, check_features, check_state, feeds_gates, state_dtype
+from lstm_jax.cell.step import State, check_features, check_state, state_dtype
 from lstm_jax.cell.step import initial_state as blank_state
 from lstm_jax.cell.variants import Variant, positive, resolve
 from lstm_jax.unroll.backends import widened
@@ -45,8 +45,8 @@ def unroll(
             before it is blank. A reversed direction is blank before the last step of each.
         backend: ``"scan"`` (plain, any differentiation mode), ``"fused"`` (own reverse loop, faster; no ``jvp`` of the
             values, but of their gradient), ``"native"`` (a CPU kernel, where it was built; no ``jvp`` at all, so a
-            Hessian is ``jacrev`` twice; a batch that ``jit`` itself spreads over several CPU devices is computed whole
-            on each), ``"pallas"`` (a kernel for GPUs of compute capability 9.0 and 16-bit weights that fit shared
+            Hessian is ``jacrev`` twice; a batch that ``jit`` spreads over Auto axes of a mesh is computed whole on each
+            device), ``"pallas"`` (a kernel for GPUs of compute capability 9.0 and 16-bit weights that fit shared
             memory, H up to 128 for most variants; no resets, no second derivative), or ``"auto"``, the fastest that
             is here. To export a program, or to lower it for another platform, name ``"fused"``: a call of a kernel
             goes nowhere else.
@@ -69,14 +69,6 @@ def unroll(
     """
     variant = resolve(variant)
     hidden, xs = _check_inputs(variant, params, xs)
-    if explicit := _explicit_axes(xs):
-
-        def inside(params, xs, lengths, state, resets):
-            args = variant, params, xs, lengths, state, reverse, resets
-            return unroll(*args, time_major, backend, remat_chunk)
-
-        specs = _output_specs(variant, jax.typeof(xs).sharding.spec, time_major)
-        return auto_axes(inside, axes=explicit, out_sharding=specs)(params, xs, lengths, initial_state, resets)
     run = backend_named(backend, params, xs.shape[1 if time_major else 0])
     remat_chunk = None if remat_chunk is None else positive("remat_chunk", remat_chunk)
     if not isinstance(reverse, bool | np.bool_):
@@ -85,23 +77,32 @@ def unroll(
         resets = check_resets(resets, xs.shape, time_major)
     if not time_major:
         xs, resets = jnp.swapaxes(xs, 0, 1), None if resets is None else jnp.swapaxes(resets, 0, 1)
-    steps, batch = xs.shape[:2]
+    lengths = None if lengths is None else check_lengths(lengths, *xs.shape[:2])
     if initial_state is None:
         state = _blank(variant, params, xs, hidden)
     else:
-        state = check_state(variant, params, initial_state, (batch,), hidden, "initial_state")
-    valid = None if lengths is None else valid_steps(check_lengths(lengths, steps, batch), steps)
+        state = check_state(variant, params, initial_state, xs.shape[1:2], hidden, "initial_state")
+    layer = partial(_layer, variant, reverse, run, remat_chunk)
+    given = params, xs, lengths, state, resets
+    ys, state = _each_alone(layer, *given) if _is_spread(given) else layer(*given)
+    return (ys if time_major else jnp.swapaxes(ys, 0, 1)), state
+
+
+def _layer(variant: Variant, reverse: bool, run, chunk: int | None, params: Params, xs, lengths, state: State, resets):
+    """A backend over time-major sequences that were checked: lengths, resets and chunks around it."""
+    steps = xs.shape[0]
+    valid = None if lengths is None else valid_steps(lengths, steps)
     start = None if resets is None else starts(resets, valid, reverse)
     params, xs, state, valid, start = _equally_varying((params, clean(xs, valid), state, valid, start))
     if steps:
         run = partial(run, variant, reverse)
-        run = run if remat_chunk is None else partial(_in_chunks, run, remat_chunk, reverse)
+        run = run if chunk is None else partial(_in_chunks, run, chunk, reverse)
         ys, state = run(params, xs, state, valid, start)
     else:
-        ys = jnp.zeros((0, batch, hidden), state.y.dtype)
+        ys = jnp.zeros((0, *state.y.shape), state.y.dtype)
     if valid is not None:
         ys = jnp.where(jnp.broadcast_to(valid[..., None], ys.shape), ys, jnp.zeros_like(ys))
-    return (ys if time_major else jnp.swapaxes(ys, 0, 1)), state
+    return ys, state
 
 
 def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State, valid, start):
@@ -139,23 +140,27 @@ def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State,
     return jnp.concatenate(outputs[::-1] if reverse else outputs), state
 
 
-def _explicit_axes(xs: jax.Array) -> tuple[str, ...]:
-    """The axes of an Explicit mesh (``jax.make_mesh`` makes such) that xs is spread over, where it is at all.
+def _is_spread(tree) -> bool:
+    """Whether anything lies spread over Explicit axes of a mesh (``jax.make_mesh`` makes such), as its type says."""
+    specs = (jax.typeof(leaf).sharding.spec for leaf in jax.tree.leaves(tree))
+    return any(axes is not None for spec in specs for axes in spec)
 
-    There every operation has to be told how its result lies; inside, the compiler may find that out.
+
+def _each_alone(layer, params: Params, xs, lengths, state: State, resets):
+    """Each device runs its part of the batch by itself; the gradient of the weights is summed once, on the way out.
+
+    So kernels are split too, and no operation has to be told how its result lies.
     """
-    sharding = jax.typeof(xs).sharding
-    spread = any(axis is not None for axis in sharding.spec)
-    return sharding.mesh.explicit_axes if spread else ()
+    spread = jax.typeof(xs).sharding.spec[1]
+    whole, rows, batch = PartitionSpec(), PartitionSpec(None, spread), PartitionSpec(spread)
+    specs = whole, rows, batch, batch, rows
+    parts = zip(specs, (params, xs, lengths, state, resets), strict=True)
+    given = [jax.tree.map(partial(_lie, spec), tree) for spec, tree in parts]
+    return jax.shard_map(layer, in_specs=specs, out_specs=(rows, batch))(*given)
 
 
-def _output_specs(variant: Variant, spec: PartitionSpec, time_major: bool) -> tuple[PartitionSpec, State]:
-    """Outputs and states lie as xs does: spread over the batch, and over time if need be."""
-    first, second, _ = (*spec, None, None, None)[:3]
-    batch = second if time_major else first
-    gates = PartitionSpec(batch, None, None) if feeds_gates(variant) else None
-    state = State(PartitionSpec(batch, None), PartitionSpec(batch, None), gates)
-    return PartitionSpec(first, second, None), state
+def _lie(spec: PartitionSpec, array: jax.Array) -> jax.Array:
+    return reshard(array, spec)
 
 
 def _check_inputs(variant: Variant, params: Params, xs: jax.typing.ArrayLike) -> tuple[int, jax.Array]:

@@ -65,9 +65,9 @@ def test_the_fused_gradient_of_a_sharded_batch_is_reduced_outside_the_loop():
     assert plain[0] >= 1, "the plain scan reduces in every step: without it this guard would prove nothing"
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("backend", ["scan", "fused", "auto"])
 @pytest.mark.parametrize("time_major", [True, False], ids=["TBI", "BTI"])
-def test_a_mesh_with_explicit_axes_gives_the_same_numbers_lying_as_xs_does(reverse, time_major):
+def test_a_mesh_with_explicit_axes_gives_the_same_numbers_lying_as_xs_does(backend, time_major):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
     params = lj.init_params(jax.random.key(2), "FGR", I, H)
     xs = XS if time_major else jnp.swapaxes(XS, 0, 1)
@@ -76,7 +76,7 @@ def test_a_mesh_with_explicit_axes_gives_the_same_numbers_lying_as_xs_does(rever
     lie = PartitionSpec(None, "data") if time_major else PartitionSpec("data")
 
     def run(params, xs, lengths, state, resets):
-        return lj.unroll("FGR", params, xs, lengths, state, reverse, resets, time_major)
+        return lj.unroll("FGR", params, xs, lengths, state, not time_major, resets, time_major, backend)
 
     def both(*arguments):
         gradient = jax.grad(lambda params, xs, *others: (run(params, xs, *others)[0] ** 2).sum(), (0, 1))
@@ -87,7 +87,24 @@ def test_a_mesh_with_explicit_axes_gives_the_same_numbers_lying_as_xs_does(rever
         put = lambda a, *spec: jax.device_put(a, NamedSharding(mesh, PartitionSpec(*spec)))  # noqa: E731
         spread = put(xs, *lie), put(LENGTHS, "data"), jax.tree.map(lambda a: put(a, "data"), state), put(resets, *lie)
         got = both(params, *spread)
+        inside, outside = collectives(lambda p: jax.grad(lambda p: (run(p, *spread)[0] ** 2).sum())(p), params)
+    assert inside == 0 and outside >= 1
     assert jax.typeof(got[0][0]).sharding.spec == PartitionSpec(*lie, *[None] * (3 - len(lie)))
     assert {jax.typeof(a).sharding.spec[0] for a in jax.tree.leaves(got[0][1])} == {"data"}
     assert jax.typeof(got[1][1]).sharding.spec == jax.typeof(spread[0]).sharding.spec
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, want)
+
+
+def test_weights_and_features_spread_over_another_axis_are_gathered():
+    mesh = jax.make_mesh((2, 2), ("data", "model"), axis_types=(AxisType.Explicit,) * 2)
+    xs = jnp.concatenate([XS, XS[..., :1]], -1)
+    params = lj.init_params(jax.random.key(3), "V", 4, 4)
+    gradient = jax.jit(jax.grad(lambda p, xs: (lj.unroll("V", p, xs, LENGTHS)[0] ** 2).sum(), (0, 1)))
+    want = gradient(params, xs)
+    with jax.set_mesh(mesh):
+        cells = NamedSharding(mesh, PartitionSpec(None, None, "model"))
+        wide = params._replace(W=jax.device_put(params.W, cells), R=jax.device_put(params.R, cells))
+        for spec in (PartitionSpec(None, "data", "model"), PartitionSpec()):
+            got = gradient(wide, jax.device_put(xs, NamedSharding(mesh, spec)))
+            assert jax.typeof(got[0].W).sharding.spec == cells.spec
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, want)
