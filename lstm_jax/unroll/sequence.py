@@ -45,11 +45,11 @@ def unroll(
             before it is blank. A reversed direction is blank before the last step of each.
         backend: ``"scan"`` (plain, any differentiation mode), ``"fused"`` (own reverse loop, faster; no ``jvp`` of the
             values, but of their gradient), ``"native"`` (a CPU kernel, where it was built; no ``jvp`` at all, so a
-            Hessian is ``jacrev`` twice; a batch that ``jit`` spreads over Auto axes of a mesh is computed whole on each
-            device), ``"pallas"`` (a kernel for GPUs of compute capability 9.0 and 16-bit weights that fit shared
-            memory, H up to 128 for most variants; no resets, no second derivative), or ``"auto"``, the fastest that
-            is here. To export a program, or to lower it for another platform, name ``"fused"``: a call of a kernel
-            goes nowhere else.
+            Hessian is ``jacrev`` twice), ``"pallas"`` (a kernel for GPUs of compute capability 9.0 and 16-bit weights
+            that fit shared memory, H up to 128 for most variants; no resets, no second derivative), or ``"auto"``, the
+            fastest that is here. A batch that ``jit`` spreads over Auto axes of a mesh is computed whole on each
+            device by a kernel. To export a program, or to lower it for another platform, name ``"fused"``: a call of a
+            kernel goes nowhere else.
         remat_chunk: keep the state every so many steps, or every some fewer that divide T, and recompute between on
             the way back: memory for time.
 
