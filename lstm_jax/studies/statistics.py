@@ -36,6 +36,13 @@ class Difference(NamedTuple):
     p: float
 
 
+class Waits(NamedTuple):
+    """Times until something happened, and the times after which those were given up that it had not happened to."""
+
+    done: Sequence[float]
+    given_up: Sequence[float]
+
+
 class BootstrapDifference(NamedTuple):
     """Mean of some values minus mean of the reference; ``low`` and ``high`` are NaN when a side has fewer than two."""
 
@@ -179,6 +186,15 @@ def rank_test(values: Sequence[float], reference: Sequence[float]) -> Rank:
         return Rank(1.0, 0.5)
     tested = mannwhitneyu(ours, theirs, alternative="two-sided", method="asymptotic")
     return Rank(float(tested.pvalue), float(tested.statistic) / (len(ours) * len(theirs)))
+
+
+def log_rank(some: Waits, others: Waits) -> float:
+    """Two-sided p-value that two groups wait equally long (Mantel, 1966); NaN where nobody in either is done."""
+    from scipy.stats import CensoredData, logrank
+
+    if not len(some.done) + len(others.done):
+        return math.nan
+    return float(logrank(*(CensoredData(group.done, right=group.given_up) for group in (some, others))).pvalue)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

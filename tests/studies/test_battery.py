@@ -16,6 +16,7 @@ from lstm_jax.studies import battery_run
 from lstm_jax.studies.battery import BATTERY, chosen_rows
 from lstm_jax.studies.battery_results import TrialResult, read_results, write_results
 from lstm_jax.studies.battery_run import file_of, run_row
+from lstm_jax.studies.statistics import Waits, log_rank
 
 PRINTED = [row for row in BATTERY.values() if ":" not in row.name]
 
@@ -178,6 +179,17 @@ def test_what_unfinished_trials_were_given_is_shown_from_least_to_most():
 def test_a_row_with_one_success_claims_no_interval():
     line = next(line for line in table(FOUND).splitlines() if line.startswith("| `order-6a`"))
     assert "20,000 | – | – | 31,390 | – |" in line
+
+
+def test_each_full_gradient_stands_beside_the_truncated_one_with_a_test_that_knows_who_was_given_up():
+    slow = [trial("adding-100:full-gradient", n, (300000 + n, 0)) for n in range(2)]
+    rows = [*FOUND, *slow, *(trial("adding-100:full-gradient", n) for n in range(2, 6))]
+    text = table(rows).split("### The truncated gradient")[1]
+    (line,) = [line for line in text.splitlines() if line.startswith("| `adding-100`")]
+    assert "| 3 of 4, 75,000, others not within 740,000 | 2 of 6, 300,000, others not within 740,000 |" in line
+    p = log_rank(Waits([74000, 75000, 76000], [740000]), Waits([300000, 300001], [740000] * 4))
+    assert f"| {p:.2g} |" in line and "nan" not in table(rows)
+    assert "### The truncated gradient" not in table(FOUND)
 
 
 def test_guesses_are_compared_with_no_figure_for_learning():

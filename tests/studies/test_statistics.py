@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lstm_jax.studies.statistics import bootstrap_difference, hedges_g, holm, mean_interval, rank_test, welch
+from lstm_jax.studies.statistics import (
+    Waits,
+    bootstrap_difference,
+    hedges_g,
+    holm,
+    log_rank,
+    mean_interval,
+    rank_test,
+    welch,
+)
 
 NUMBERS = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=9)
 
@@ -220,3 +229,29 @@ def test_a_bootstrap_without_draws_is_refused():
     for compare in (bootstrap_difference, hedges_g):
         with pytest.raises(ValueError, match="at least one draw, got draws=0"):
             compare([1.0, 2.0], [1.0, 2.0], draws=0)
+
+
+def mantel(some: Waits, others: Waits) -> float:
+    """The log-rank test from its definition."""
+    groups = [[(t, True) for t in group.done] + [(t, False) for t in group.given_up] for group in (some, others)]
+    everybody = groups[0] + groups[1]
+    surplus = variance = 0.0
+    for time in sorted({t for t, done in everybody if done}):
+        at_risk, of_some = (sum(t >= time for t, _ in group) for group in (everybody, groups[0]))
+        events = sum(done and t == time for t, done in everybody)
+        share = of_some / at_risk
+        surplus += sum(done and t == time for t, done in groups[0]) - events * share
+        variance += events * share * (1 - share) * (at_risk - events) / max(at_risk - 1, 1)
+    return math.erfc(abs(surplus) / math.sqrt(2 * variance))
+
+
+@given(*[st.lists(st.integers(1, 9), min_size=size, max_size=6) for size in (2, 0, 0, 2)])
+def test_log_rank_is_mantels_test_whoever_is_given_up_when(done, given_up, others_done, others_given_up):
+    some, others = Waits(done, given_up), Waits(others_done, others_given_up)
+    assume(min(done) < max(others_done + others_given_up))  # otherwise nobody is left to compare with
+    assert log_rank(some, others) == pytest.approx(mantel(some, others), abs=1e-9)
+    assert log_rank(others, some) == pytest.approx(mantel(some, others), abs=1e-9)
+
+
+def test_log_rank_of_groups_in_which_nothing_happened_says_nothing():
+    assert math.isnan(log_rank(Waits([], [5, 5]), Waits([], [5])))
