@@ -55,7 +55,8 @@ class ModelConfig:
     initializer: str = "standard"
     """Scheme of the initial weights: standard, odyssey, hs97, pytorch, irnn."""
     backend: str = "auto"
-    """Loop over time: auto, scan (plain reference), fused (own gradient), native (CPU kernel, where it was built)."""
+    """Loop over time: auto, scan (plain reference), fused (own gradient), native (CPU kernel, where it was
+    built), pallas (Hopper GPUs, small cells in 16 bits)."""
     remat_chunk: int | None = None
     """Keep the state every so many steps and recompute the rest; None keeps everything."""
     precision: str = "float32"
