@@ -18,8 +18,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from statistics import median
+from timeit import timeit
 from typing import Any, Literal
 
 import tyro
@@ -80,18 +82,16 @@ def weights_of(case: Case) -> tuple[Any, dict[str, Any]]:
     from jax.experimental import rnn
 
     shape = case.inputs, case.hidden, 1, False
-    flat = rnn.init_lstm_weight(jax.random.key(1), *shape)
-    flat = flat.at[-4 * case.hidden :].set(0.0)
+    flat = rnn.init_lstm_weight(jax.random.key(1), *shape).at[-4 * case.hidden :].set(0.0)
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     return flat, {name: part[0] for name, part in zip(names, rnn.unpack_lstm_weights(flat, *shape), strict=True)}
 
 
 def drawn(case: Case, steps: int) -> tuple[Any, Any]:
     """Inputs ``(steps, B, I)`` and what the loss weighs each output by, ``(steps, B, H)``, normal, float32."""
-    import jax
+    from jax.random import key, normal
 
-    shapes = ((steps, case.batch, size) for size in (case.inputs, case.hidden))
-    return tuple(jax.random.normal(jax.random.key(2 + n), shape) for n, shape in enumerate(shapes))
+    return normal(key(2), (steps, case.batch, case.inputs)), normal(key(3), (steps, case.batch, case.hidden))
 
 
 def on_jax(case: Case, run: Callable[[Any, Any], Any], weights: Any, dtype: Any) -> Run:
@@ -160,12 +160,11 @@ def torch_cudnn(case: Case, kind: str) -> Run:
     import torch
 
     if not torch.cuda.is_available() or case.trials > 1:
-        raise NotImplementedError("no GPU for PyTorch" if case.trials == 1 else "one trial only")
+        raise NotImplementedError("a GPU for PyTorch, and one trial")
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = kind == "tf32"
-    dtype = getattr(torch, "float32" if kind == "tf32" else kind)
-    lstm = torch.nn.LSTM(case.inputs, case.hidden)
+    dtype = getattr(torch, jax_type(kind))
+    lstm = torch.nn.LSTM(case.inputs, case.hidden).to("cuda", dtype)
     lstm.load_state_dict({name: torch.from_numpy(np.array(w)) for name, w in weights_of(case)[1].items()})
-    lstm = lstm.to("cuda", dtype)
 
     def prepare(steps: int) -> Callable[[], Any]:
         xs, weigh = (torch.from_numpy(np.array(array)).to("cuda") for array in drawn(case, steps))
@@ -198,20 +197,26 @@ CONTESTANTS: dict[str, Callable[[Case, str], Run]] = {
 }
 
 
-def jax_type(kind: str) -> Any:
+def jax_type(kind: str) -> str:
     """What arrays of a type are stored in."""
-    import jax.numpy as jnp
-
-    return jnp.dtype("float32" if kind == "tf32" else kind)
+    return "float32" if kind == "tf32" else kind
 
 
-def error_of(case: Case, found: Any) -> float:
-    """The largest difference from what our scan finds in 32 bits, for the first trial; 1 is its largest number."""
+@cache
+def reference(case: Case) -> Any:
+    """What our scan finds in 32 bits, for one trial."""
     import jax
     import numpy as np
 
     with jax.default_matmul_precision("highest"):
-        want = np.asarray(ours("scan")(replace(case, trials=1), "float32")(case.steps)())
+        return np.asarray(ours("scan")(replace(case, trials=1), "float32")(case.steps)())
+
+
+def error_of(case: Case, found: Any) -> float:
+    """The largest difference from that, for the first trial; 1 is its largest number."""
+    import numpy as np
+
+    want = reference(replace(case, trials=1))
     got = found.float().cpu().numpy() if hasattr(found, "cpu") else np.asarray(found, np.float32)
     return float(np.abs((got[0] if case.trials > 1 else got) - want).max() / np.abs(want).max())
 
@@ -238,21 +243,16 @@ def rows_of(case: Case, kind: str, rounds: int) -> Iterator[Row]:
         seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ready}
         for _ in range(rounds):
             for name, (once, twice) in ready.items():
-                seconds[name].append((_timed(once), _timed(twice)))
+                seconds[name].append((timeit(once, number=1), timeit(twice, number=1)))
     head = {"B": case.batch, "T": case.steps, "I": case.inputs, "H": case.hidden, "trials": case.trials, "type": kind}
     head["mode"] = "forward + gradient" if case.gradient else "forward"
     for name in CONTESTANTS:
         row = dict.fromkeys(FIELDS, "") | head | {"contestant": name, "status": failed.get(name, "timed")}
+        row["error"] = f"{errors[name]:.1e}" if name in errors else ""
         if name in ready:
             short, long = (median(pair[n] for pair in seconds[name]) for n in range(2))
             row |= {"us a step": f"{1e6 * (long - short) / case.steps:.4g}", "ms": f"{1e3 * short:.4g}"}
-            row["error"] = f"{errors[name]:.1e}"
         yield row
-
-
-def _timed(call: Callable[[], Any]) -> float:
-    start, _ = time.perf_counter(), call()
-    return time.perf_counter() - start
 
 
 def cases_of(shapes: Sequence[str], types: Sequence[str]) -> list[tuple[Case, str]]:

@@ -189,12 +189,16 @@ def rank_test(values: Sequence[float], reference: Sequence[float]) -> Rank:
 
 
 def log_rank(some: Waits, others: Waits) -> float:
-    """Two-sided p-value that two groups wait equally long (Mantel, 1966); NaN where nobody in either is done."""
+    """Two-sided p-value that two groups wait equally long (Mantel, 1966).
+
+    NaN where nobody in either is done, or was done while anybody of the other group was left to compare with.
+    """
     from scipy.stats import CensoredData, logrank
 
     if not len(some.done) + len(others.done):
         return math.nan
-    return float(logrank(*(CensoredData(group.done, right=group.given_up) for group in (some, others))).pvalue)
+    with np.errstate(invalid="ignore"):
+        return float(logrank(*(CensoredData(group.done, right=group.given_up) for group in (some, others))).pvalue)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

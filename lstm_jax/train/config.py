@@ -27,11 +27,11 @@ __all__ = [
 ]
 
 PAIRS = ("options", "test_options")
+"""Settings of the data that are names and values."""
 if TYPE_CHECKING:
     Options: TypeAlias = Mapping[str, Option] | tuple[tuple[str, Option], ...]
 else:  # what a record holds, and what the command line reads
     Options = tuple[tuple[str, Option], ...]
-"""Settings of the data that are names and values."""
 
 
 @dataclass(frozen=True)

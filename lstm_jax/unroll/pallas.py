@@ -39,15 +39,17 @@ def pallas(
     variant: Variant, reverse: bool, params: Params, xs: jax.Array, state: State, valid: Mask, start: Mask
 ) -> tuple[jax.Array, State]:
     """The kernels and their own way back; differentiable once."""
-    _check(variant, params, start)
+    _check(variant, params, xs, start)
     return _pallas(variant, reverse, params, xs, state, valid)
 
 
-def _check(variant: Variant, params: Params, start: Mask) -> None:
+def _check(variant: Variant, params: Params, xs: jax.Array, start: Mask) -> None:
     """Raise where the kernels do not cover the layer."""
     hidden, what = params.R.shape[0], None
     if params.R.dtype not in (jnp.bfloat16, jnp.float16):
         what = f"16-bit weights, these are {params.R.dtype}"
+    elif jax.typeof(xs).manual_axis_type.varying:
+        what = "shard_map(..., check_vma=False), its loops do not tell what varies"
     elif start is not None:
         what = "sequences without resets"
     elif variant.block_size > 1:
@@ -78,8 +80,8 @@ def _run(variant, reverse, params, xs, state, valid, *, keep):
     sizes = _sizes(xs, params)
     x_rows = jnp.swapaxes(input_rows(params, xs, state.c.dtype), 1, 2)
     given = _given(variant, params, sizes, valid, back=False)
-    made = kernel.forward(variant, reverse, sizes, keep, given, sizes.cut(x_rows), sizes.cut(_stacked(state)))
-    last, ys, *kept = _varying_like(xs, made)
+    rows, first = sizes.cut(x_rows), sizes.cut(_stacked(state))
+    last, ys, *kept = kernel.forward(variant, reverse, sizes, keep, given, rows, first)
     return (sizes.join(ys), _state(sizes.join(last), state)), kept
 
 
@@ -92,8 +94,7 @@ def _backward(variant, reverse, residuals, cotangents):
     given = _given(variant, params, sizes, valid, back=True)
     cs_before = shifted(reverse, sizes.cut(state.c), cs)
     errors = sizes.cut(d_ys), sizes.cut(_stacked(d_last))
-    made = kernel.backward(variant, reverse, sizes, given, acts, cs, cs_before, *errors)
-    d_first, d_rows = _varying_like(xs, made)
+    d_first, d_rows = kernel.backward(variant, reverse, sizes, given, acts, cs, cs_before, *errors)
 
     count = len(variant.rows)
     rows = jnp.moveaxis(sizes.join(d_rows), 1, 2)  # (T, B, K, H)
@@ -102,7 +103,7 @@ def _backward(variant, reverse, residuals, cotangents):
     if state.gates is not None:
         gates = shifted(reverse, state.gates, jnp.moveaxis(sizes.join(acts[:, 1:count]), 1, 2))
     before = State(sizes.join(cs_before), shifted(reverse, state.y, ys), gates)
-    flat_rows = (rows.reshape(*rows.shape[:2], -1) for rows in (x_rows, y_rows))
+    flat_rows = (rows.reshape(*rows.shape[:2], count * sizes.hidden) for rows in (x_rows, y_rows))
     d_params, d_xs = gradients(variant, params, xs, before, sizes.join(cs), *flat_rows)
     return d_params, d_xs, _state(sizes.join(d_first), state), None
 
@@ -136,9 +137,3 @@ def _stacked(state: State) -> jax.Array:
 
 def _state(parts: jax.Array, like: State) -> State:
     return State(parts[0], parts[1], None if like.gates is None else jnp.moveaxis(parts[2:], 0, 1))
-
-
-def _varying_like(xs: jax.Array, arrays: list[jax.Array]) -> list[jax.Array]:
-    """Results under ``shard_map`` vary as the operands do, which a kernel cannot be told beforehand."""
-    axes = tuple(jax.typeof(xs).manual_axis_type.varying)
-    return [jax.lax.pcast(array, axes, to="varying") for array in arrays] if axes else arrays

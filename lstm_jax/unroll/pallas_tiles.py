@@ -30,8 +30,8 @@ class Sizes(NamedTuple):
 
     @property
     def tiles(self) -> int:
-        """Programs, each with ``TILE`` sequences."""
-        return -(-self.batch // TILE)
+        """Programs, each with ``TILE`` sequences; one at least, for a GPU launches no empty grid."""
+        return max(-(-self.batch // TILE), 1)
 
     @property
     def parts(self) -> int:

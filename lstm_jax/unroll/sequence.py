@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import PartitionSpec, reshard
 
 from lstm_jax.cell.params import Params, check_no_trials, check_params
 from lstm_jax.cell.step import State, check_features, check_state, state_dtype
@@ -17,6 +16,7 @@ from lstm_jax.cell.variants import Variant, positive, resolve
 from lstm_jax.unroll.backends import widened
 from lstm_jax.unroll.choice import backend_named
 from lstm_jax.unroll.lengths import check_lengths, clean, starts, valid_steps
+from lstm_jax.unroll.spread import each_alone, is_spread
 
 
 def unroll(
@@ -82,9 +82,10 @@ def unroll(
         state = _blank(variant, params, xs, hidden)
     else:
         state = check_state(variant, params, initial_state, xs.shape[1:2], hidden, "initial_state")
-    layer = partial(_layer, variant, reverse, run, remat_chunk)
-    given = params, xs, lengths, state, resets
-    ys, state = _each_alone(layer, *given) if _is_spread(given) else layer(*given)
+    settings = variant, reverse, run, remat_chunk
+    spread = is_spread((params, xs, lengths, state))
+    layer = partial(each_alone, _layer, settings) if spread else partial(_layer, *settings)
+    ys, state = layer(params, xs, lengths, state, resets)
     return (ys if time_major else jnp.swapaxes(ys, 0, 1)), state
 
 
@@ -138,29 +139,6 @@ def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State,
         state, ys = part(state)
         outputs.append(ys)
     return jnp.concatenate(outputs[::-1] if reverse else outputs), state
-
-
-def _is_spread(tree) -> bool:
-    """Whether anything lies spread over Explicit axes of a mesh (``jax.make_mesh`` makes such), as its type says."""
-    specs = (jax.typeof(leaf).sharding.spec for leaf in jax.tree.leaves(tree))
-    return any(axes is not None for spec in specs for axes in spec)
-
-
-def _each_alone(layer, params: Params, xs, lengths, state: State, resets):
-    """Each device runs its part of the batch by itself; the gradient of the weights is summed once, on the way out.
-
-    So kernels are split too, and no operation has to be told how its result lies.
-    """
-    spread = jax.typeof(xs).sharding.spec[1]
-    whole, rows, batch = PartitionSpec(), PartitionSpec(None, spread), PartitionSpec(spread)
-    specs = whole, rows, batch, batch, rows
-    parts = zip(specs, (params, xs, lengths, state, resets), strict=True)
-    given = [jax.tree.map(partial(_lie, spec), tree) for spec, tree in parts]
-    return jax.shard_map(layer, in_specs=specs, out_specs=(rows, batch))(*given)
-
-
-def _lie(spec: PartitionSpec, array: jax.Array) -> jax.Array:
-    return reshard(array, spec)
 
 
 def _check_inputs(variant: Variant, params: Params, xs: jax.typing.ArrayLike) -> tuple[int, jax.Array]:

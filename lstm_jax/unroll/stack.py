@@ -9,6 +9,7 @@ from lstm_jax.cell.params import Params, init_params
 from lstm_jax.cell.step import State
 from lstm_jax.cell.variants import Variant, positive, resolve
 from lstm_jax.unroll.sequence import unroll
+from lstm_jax.unroll.spread import lay_like
 
 Stack = tuple[tuple[Params, ...], ...]
 """Layers, each a tuple of one direction (forward) or two (forward, backward)."""
@@ -106,4 +107,4 @@ def _drop(ys: jax.Array, rate: float, key: jax.Array | None, layer: int) -> jax.
     if key is None:
         raise ValueError(f"dropout={rate} needs dropout_key")
     keep = jax.random.bernoulli(jax.random.fold_in(key, layer), 1.0 - rate, ys.shape)
-    return jnp.where(keep, ys / (1.0 - rate), jnp.zeros_like(ys))
+    return jnp.where(lay_like(keep, ys), ys / (1.0 - rate), jnp.zeros_like(ys))

@@ -255,3 +255,4 @@ def test_log_rank_is_mantels_test_whoever_is_given_up_when(done, given_up, other
 
 def test_log_rank_of_groups_in_which_nothing_happened_says_nothing():
     assert math.isnan(log_rank(Waits([], [5, 5]), Waits([], [5])))
+    assert math.isnan(log_rank(Waits([9], []), Waits([], [3, 3]))), "nobody was left to compare with"

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import lstm_jax as lj
 from lstm_jax.cell.step import feeds_gates
@@ -34,15 +35,15 @@ def interpreted(monkeypatch):
         yield
 
 
-def problem(name: str, hidden: int = ONE_PART, dtype=jnp.bfloat16):
+def problem(name: str, hidden: int = ONE_PART, dtype=jnp.bfloat16, batch: int = B):
     """Weights of 16 bits, inputs, a state that is not blank."""
     rng = np.random.default_rng(hidden)
     normal = dict.fromkeys(("W", "R", "b", "p", "Q"), jax.nn.initializers.normal(0.5))
     params = lj.init_params(jax.random.key(1), name, I, hidden, initializers=normal, forget_bias=None)
     params = jax.tree.map(lambda w: w.astype(dtype), params)
     draw = lambda a: jnp.asarray(rng.standard_normal(a.shape), a.dtype)  # noqa: E731
-    state = jax.tree.map(draw, lj.initial_state(name, (B,), hidden))
-    return params, draw(jnp.zeros((T, B, I), dtype)), state
+    state = jax.tree.map(draw, lj.initial_state(name, (batch,), hidden))
+    return params, draw(jnp.zeros((T, batch, I), dtype)), state
 
 
 def gradients(name, backend, reverse, lengths, params, xs, state):
@@ -73,8 +74,8 @@ def test_each_variant_equals_the_fused_backend_with_lengths(name, interpreted):
 
 @here
 @pytest.mark.parametrize(("name", "reverse"), [("V", True), ("GRU", False)])
-def test_units_of_two_warpgroups_meet_at_every_step(name, reverse, interpreted):
-    sizes = name, TWO_PARTS, jnp.float16
+def test_units_of_two_warpgroups_meet_at_every_step_and_programs_do_not(name, reverse, interpreted):
+    sizes = name, TWO_PARTS, jnp.float16, 17
     want = gradients(name, "fused", reverse, None, *problem(*sizes))
     agree(gradients(name, "pallas", reverse, None, *problem(*sizes)), want, 2e-3)
 
@@ -83,10 +84,12 @@ def test_units_of_two_warpgroups_meet_at_every_step(name, reverse, interpreted):
 def test_a_trial_axis_by_vmap_gives_each_trial_its_own_run(interpreted):
     params, xs, state = problem("CIFG")
     trials = jax.tree.map(lambda w: jnp.stack([w, 0.5 * w]), params)
-    run = jax.vmap(partial(gradients, "CIFG", "pallas", False, LENGTHS), (0, None, None))
-    got = run(trials, xs, state)
+    lengths = jnp.stack([LENGTHS, LENGTHS[::-1]])
+    run = jax.vmap(partial(gradients, "CIFG", "pallas", False), (0, 0, None, None))
+    got = run(lengths, trials, xs, state)
     for n in range(2):
-        alone = gradients("CIFG", "fused", False, LENGTHS, jax.tree.map(lambda w, n=n: w[n], trials), xs, state)
+        own = jax.tree.map(lambda w, n=n: w[n], trials)
+        alone = gradients("CIFG", "fused", False, lengths[n], own, xs, state)
         agree(jax.tree.map(lambda a, n=n: a[n], got), alone)
 
 
@@ -100,6 +103,31 @@ def test_each_variant_lowers_for_a_gpu(name, monkeypatch):
     text = run.trace(params, xs, state).lower(lowering_platforms=("cuda",)).as_text()
     assert text.count("custom_call @mosaic_gpu") == 2, "one launch each way"
     assert "while" not in text, "no loop of XLA's own is left"
+
+
+def launches(run, *arguments) -> int:
+    """How many launches of a kernel the program lowered for a GPU holds."""
+    text = jax.jit(run).trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
+    return text.count("custom_call @mosaic_gpu")
+
+
+@here
+def test_trials_chunks_and_batches_on_a_mesh_lower_too(monkeypatch):
+    monkeypatch.setattr(choice, "refusal", lambda: None)
+    params, xs, state = problem("NP", batch=4)
+    trials = jax.tree.map(lambda w: jnp.stack([w, w]), params)
+    run = partial(gradients, "NP", "pallas", False, None)
+    assert launches(jax.vmap(run, (0, None, None)), trials, xs, state) == 2, "one launch each way for all trials"
+
+    def chunked(params, xs):
+        return lj.unroll("NP", params, xs, backend="pallas", remat_chunk=2)[0].sum()
+
+    assert launches(jax.grad(chunked), params, xs) == 3, "there, there again, and back"
+    assert launches(run, *problem("NP", batch=0)) == 2
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        rows = jax.device_put(xs, NamedSharding(mesh, PartitionSpec(None, "data")))
+        assert launches(lambda p, xs: lj.unroll("NP", p, xs, backend="pallas")[0], params, rows) == 1
 
 
 @here

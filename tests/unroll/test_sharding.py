@@ -11,6 +11,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import lstm_jax as lj
+from lstm_jax.unroll.spread import _each_alone
 
 T, B, I, H = 7, 8, 3, 5
 PARAMS = lj.init_params(jax.random.key(0), "V", I, H)
@@ -72,7 +73,8 @@ def test_a_mesh_with_explicit_axes_gives_the_same_numbers_lying_as_xs_does(backe
     params = lj.init_params(jax.random.key(2), "FGR", I, H)
     xs = XS if time_major else jnp.swapaxes(XS, 0, 1)
     state = jax.tree.map(lambda a: a + 0.1, lj.initial_state("FGR", (B,), H))
-    resets = jnp.zeros(xs.shape[:2], bool)
+    rows = jnp.arange(T)[:, None] == (jnp.arange(B) % 4)[None]
+    resets = rows if time_major else rows.T
     lie = PartitionSpec(None, "data") if time_major else PartitionSpec("data")
 
     def run(params, xs, lengths, state, resets):
@@ -108,3 +110,24 @@ def test_weights_and_features_spread_over_another_axis_are_gathered():
             got = gradient(wide, jax.device_put(xs, NamedSharding(mesh, spec)))
             assert jax.typeof(got[0].W).sharding.spec == cells.spec
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, want)
+
+
+def test_on_explicit_axes_dropout_runs_and_a_second_call_compiles_nothing():
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
+    stack = lj.init_stack(jax.random.key(4), "NP", I, H, num_layers=2)
+    options = {"dropout": 0.5, "dropout_key": jax.random.key(5)}
+    want, _ = lj.unroll_stack("NP", stack, XS, LENGTHS, **options)
+    with jax.set_mesh(mesh):
+        xs = jax.device_put(XS, NamedSharding(mesh, BATCH))
+        for _ in range(2):
+            before = _each_alone._cache_size()
+            got, _ = lj.unroll_stack("NP", stack, xs, LENGTHS, **options)
+        assert _each_alone._cache_size() == before, "one program for each layer, made in the first call"
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_outside_the_mesh_an_explicit_array_is_refused_with_what_to_do():
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
+    xs = jax.device_put(XS, NamedSharding(mesh, BATCH))
+    with pytest.raises(ValueError, match=r"call under jax.set_mesh\(mesh\)"):
+        lj.unroll("V", PARAMS, xs)
