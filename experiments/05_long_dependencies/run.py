@@ -151,16 +151,10 @@ def run_of(preset: str, task: str, length: int) -> Config:
     scale, ladder = SCALES[preset], SCALES[preset].ladders[task]
     options = {"length": ladder.learned or length, **ladder.options}
     tested = {"length": length, **ladder.tested} if ladder.learned else {}
+    size = scale.eval_size
     return Config(
         optimizer=OptimizerConfig(learning_rate=ladder.rate, schedule="cosine"),
-        data=DataConfig(
-            name=task,
-            options=options,
-            batch_size=scale.batch,
-            eval_size=scale.eval_size,
-            eval_batch_size=scale.eval_size,
-            test_options=tested,
-        ),
+        data=DataConfig(task, options, scale.batch, eval_size=size, eval_batch_size=size, test_options=tested),
         train=TrainConfig(steps=ladder.steps, eval_every=ladder.steps // LOOKS),
     )
 
