@@ -78,10 +78,9 @@ def unroll(
     if not time_major:
         xs, resets = jnp.swapaxes(xs, 0, 1), None if resets is None else jnp.swapaxes(resets, 0, 1)
     lengths = None if lengths is None else check_lengths(lengths, *xs.shape[:2])
-    if initial_state is None:
-        state = _blank(variant, params, xs, hidden)
-    else:
-        state = check_state(variant, params, initial_state, xs.shape[1:2], hidden, "initial_state")
+    state = initial_state
+    if state is not None:
+        state = check_state(variant, params, state, xs.shape[1:2], hidden, "initial_state")
     settings = variant, reverse, run, remat_chunk
     spread = is_spread((params, xs, lengths, state))
     layer = partial(each_alone, _layer, settings) if spread else partial(_layer, *settings)
@@ -89,9 +88,10 @@ def unroll(
     return (ys if time_major else jnp.swapaxes(ys, 0, 1)), state
 
 
-def _layer(variant: Variant, reverse: bool, run, chunk: int | None, params: Params, xs, lengths, state: State, resets):
-    """A backend over time-major sequences that were checked: lengths, resets and chunks around it."""
+def _layer(variant: Variant, reverse: bool, run, chunk: int | None, params: Params, xs, lengths, state, resets):
+    """A backend over time-major sequences that were checked: blank state, lengths, resets and chunks around it."""
     steps = xs.shape[0]
+    state = _blank(variant, params, xs) if state is None else state
     valid = None if lengths is None else valid_steps(lengths, steps)
     start = None if resets is None else starts(resets, valid, reverse)
     params, xs, state, valid, start = _equally_varying((params, clean(xs, valid), state, valid, start))
@@ -151,10 +151,12 @@ def _check_inputs(variant: Variant, params: Params, xs: jax.typing.ArrayLike) ->
     return hidden, check_features("xs", xs, inputs)
 
 
-def _blank(variant: Variant, params: Params, xs: jax.Array, hidden: int) -> State:
+def _blank(variant: Variant, params: Params, xs: jax.Array) -> State:
     """The state to start from where none is given, on the devices that xs is on."""
-    shapes = jax.eval_shape(lambda: blank_state(variant, (xs.shape[1],), hidden, state_dtype(params)))
-    return jax.tree.map(lambda like: jnp.zeros_like(xs, dtype=like.dtype, shape=like.shape), shapes)
+    blank = partial(blank_state, variant, xs.shape[1:2], params.R.shape[0], state_dtype(params))
+    if not jax.typeof(xs).sharding.mesh.empty:  # then it lies whole on a mesh, and so does what is made there
+        return blank()
+    return jax.tree.map(lambda like: jnp.zeros_like(xs, dtype=like.dtype, shape=like.shape), jax.eval_shape(blank))
 
 
 def check_resets(resets: jax.typing.ArrayLike, inputs: tuple[int, ...], time_major: bool) -> jax.Array:

@@ -126,6 +126,18 @@ def test_on_explicit_axes_dropout_runs_and_a_second_call_compiles_nothing():
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("time_major", [True, False], ids=["TBI", "BTI"])
+def test_a_blank_state_lies_as_xs_does_whole_or_spread(devices, time_major):
+    mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Explicit,))
+    xs = XS if time_major else jnp.swapaxes(XS, 0, 1)
+    want = lj.unroll("V", PARAMS, xs, time_major=time_major)
+    with jax.set_mesh(mesh):
+        for spec in (PartitionSpec(), BATCH if time_major else PartitionSpec("data")):
+            got = lj.unroll("V", PARAMS, jax.device_put(xs, NamedSharding(mesh, spec)), time_major=time_major)
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, want)
+
+
 def test_outside_the_mesh_an_explicit_array_is_refused_with_what_to_do():
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
     xs = jax.device_put(XS, NamedSharding(mesh, BATCH))
