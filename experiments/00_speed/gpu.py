@@ -34,6 +34,7 @@ from lstm_jax.train.records import write_json
 if str(Path(__file__).parent) not in sys.path:  # as for a script, where this file is loaded by its path
     sys.path.insert(0, str(Path(__file__).parent))
 
+import layer_cases  # noqa: E402
 from layer_cases import SHAPES, parse  # noqa: E402
 
 TYPES = {"bfloat16": 5e-2, "float16": 2e-2, "tf32": 2e-2, "float32": 1e-4}
@@ -43,14 +44,10 @@ TRIALS = (8, 64)
 FIELDS = ("B", "T", "I", "H", "trials", "type", "mode", "contestant", "status", "us a step", "ms", "error")
 
 
-@dataclass(frozen=True)
-class Case:
-    """One layer, or several trials of it: batch, steps, inputs, cells; whether with its gradient."""
+@dataclass(frozen=True, kw_only=True)
+class Case(layer_cases.Case):
+    """One layer, or several trials of it, forward or with its gradient."""
 
-    batch: int
-    steps: int
-    inputs: int
-    hidden: int
     trials: int = 1
     gradient: bool = False
 

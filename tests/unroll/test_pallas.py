@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -128,6 +129,11 @@ def test_trials_chunks_and_batches_on_a_mesh_lower_too(monkeypatch):
     with jax.set_mesh(mesh):
         rows = jax.device_put(xs, NamedSharding(mesh, PartitionSpec(None, "data")))
         assert launches(lambda p, xs: lj.unroll("NP", p, xs, backend="pallas")[0], params, rows) == 1
+        split = partial(
+            jax.shard_map, in_specs=(PartitionSpec(), PartitionSpec(None, "data")), out_specs=PartitionSpec()
+        )
+        with pytest.raises(ValueError, match="check_vma=False"):
+            split(lambda p, xs: lj.unroll("NP", p, xs, backend="pallas")[0].sum())(params, rows)
 
 
 @here
@@ -155,8 +161,14 @@ def test_a_machine_without_such_a_gpu_says_what_is_missing(monkeypatch):
     assert pallas.refusal() == f"needs JAX 0.11, this is {jax.__version__}"
     monkeypatch.setattr(jax, "__version_info__", (0, 12, 0))
     assert pallas.refusal() == "is for GPUs, JAX computes on cpu"
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    for capability, why in {"9.0": None, "8.0": "is for GPUs of compute capability 9.0, this one has 8.0"}.items():
+        monkeypatch.setattr(jax, "devices", lambda c=capability: [SimpleNamespace(compute_capability=c)])
+        assert pallas.refusal() == why
 
 
-def test_nothing_chooses_it_by_itself():
+def test_nothing_chooses_it_by_itself(monkeypatch):
     params, _, _ = problem("V")
-    assert choice.automatic(params, B) in ("fused", "native")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(choice, "refusal", lambda: None)
+    assert choice.automatic(params, B) == "fused"
