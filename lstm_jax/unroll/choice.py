@@ -11,15 +11,13 @@ pallas    GPU of compute capability 9.0        all steps in one launch each way,
 
 What ``"auto"`` is, on the CPU, kernel built, in float32 or float64:
 
-==========================================================  =======
-R of one direction up to ``LARGE``, two sequences and more  native
-R up to ``LARGE_ALONE``, one sequence                       native
-everything else, everywhere else                            fused
-==========================================================  =======
+==================================  =======
+R of one direction up to ``LARGE``  native
+everything else, everywhere else    fused
+==================================  =======
 
-Native was the faster one in every case up to there that was timed, see ``experiments/00_speed``. One sequence has one
-thread there, XLA spreads the units of a large cell over all; with R of 64 MiB (H = 2048) neither was always faster.
-Pallas is nowhere chosen by itself: no device has timed it yet.
+Native was the faster one, or as fast, in every case up to there that was timed, see ``experiments/00_speed``; with R
+of 64 MiB (H = 2048) neither was always faster. Pallas is nowhere chosen by itself: no device has timed it yet.
 """
 
 from __future__ import annotations
@@ -39,12 +37,12 @@ _COMPILED = {run.__name__: jax.jit(run, static_argnums=(0, 1)) for run in (scan,
 BACKENDS = ("auto", *_COMPILED)
 
 
-LARGE, LARGE_ALONE = 16 << 20, 1 << 20
-"""Bytes of recurrent weights up to which the kernel is worth its call, for a batch and for a single sequence."""
+LARGE = 16 << 20
+"""Bytes of recurrent weights up to which the kernel is worth its call."""
 
 
-def backend_named(name: str, params: Params, batch: int):
-    """The backend of that name for these weights and so many sequences.
+def backend_named(name: str, params: Params):
+    """The backend of that name for these weights.
 
     Raises:
         ValueError: the name is unknown.
@@ -53,7 +51,7 @@ def backend_named(name: str, params: Params, batch: int):
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}; {nearest(name, BACKENDS)}")
     if name == "auto":
-        name = automatic(params, batch)
+        name = automatic(params)
     if name == "native":
         if jax.default_backend() != "cpu":
             raise RuntimeError(f"backend='native' is for CPUs, JAX computes on {jax.default_backend()}: take 'auto'")
@@ -64,11 +62,10 @@ def backend_named(name: str, params: Params, batch: int):
     return _COMPILED[name]
 
 
-def automatic(params: Params, batch: int) -> str:
-    """What ``backend="auto"`` is for these weights and so many sequences."""
+def automatic(params: Params) -> str:
+    """What ``backend="auto"`` is for these weights."""
     size = jnp.dtype(params.R.dtype).itemsize
-    limit = LARGE_ALONE if batch == 1 else LARGE
-    return "native" if size >= 4 and params.R.size * size <= limit and kernel_is_here() else "fused"
+    return "native" if size >= 4 and params.R.size * size <= LARGE and kernel_is_here() else "fused"
 
 
 def kernel_is_here() -> bool:

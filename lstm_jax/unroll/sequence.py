@@ -69,7 +69,7 @@ def unroll(
     """
     variant = resolve(variant)
     hidden, xs = _check_inputs(variant, params, xs)
-    run = backend_named(backend, params, xs.shape[1 if time_major else 0])
+    run = backend_named(backend, params)
     remat_chunk = None if remat_chunk is None else positive("remat_chunk", remat_chunk)
     if not isinstance(reverse, bool | np.bool_):
         raise TypeError(f"reverse must be True or False, got {reverse!r}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-import stat
+import subprocess
+import sys
 from functools import partial
 
 import jax
@@ -14,10 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lstm_jax as lj
-from lstm_jax.cli import dispatch
-from lstm_jax.train.machine import describe_machine
-from lstm_jax.unroll import build, kernel_is_here
-from lstm_jax.unroll.choice import BACKENDS, automatic
+from lstm_jax.unroll import build
 
 needs_kernel = pytest.mark.skipif(not build.load(), reason=f"no native kernel: {build.HOW}")
 
@@ -138,6 +137,46 @@ def test_any_shape_and_lengths_agree_with_the_plain_scan(data):
     close(flat, flat_want, 1e-5)
 
 
+ALONE = """
+import os
+if os.environ["CORES"] == "one":
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import hashlib, jax, numpy as np
+import lstm_jax as lj
+
+params = lj.init_params(jax.random.key(1), "GRU", 61, 223)
+xs = jax.random.normal(jax.random.key(2), (200, 1, 61))
+slopes = jax.jit(jax.grad(lambda *a: lj.unroll("GRU", *a, backend="native")[0].sum(), (0, 1)))(params, xs)
+print(hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(slopes))).hexdigest())
+"""
+
+
+@needs_kernel
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process to a core")
+def test_a_sequence_alone_is_the_same_to_the_bit_on_one_core_and_on_all():
+    """Its products are shared by all threads; the hash is of the gradients of weights and inputs."""
+
+    def digest(number):
+        environment = {**os.environ, "CORES": number}
+        return subprocess.run([sys.executable, "-c", ALONE], env=environment, check=True, capture_output=True).stdout
+
+    assert digest("one") == digest("all") != b""
+
+
+@needs_kernel
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", ["V", "FGR", "GRU"])
+def test_threads_that_share_a_sequence_agree_with_float64(name):
+    """Enough for several panels a thread, at every step and in all; odd sizes, one sequence, of any length."""
+    params = lj.init_params(jax.random.key(1), name, 61, 223, dtype=jnp.float64, initializers="pytorch")
+    xs = jax.random.normal(jax.random.key(2), (200, 1, 61), jnp.float64)
+    for lengths in (None, np.array([187])):
+        want = gradients(name, params, xs, lengths, backend="fused")
+        narrow = jax.tree.map(lambda a: a.astype(jnp.float32), (params, xs))
+        close(gradients(name, *narrow, lengths), want, 1e-5)
+        close(gradients(name, params, xs, lengths), want, 1e-12)
+
+
 @needs_kernel
 def test_a_call_repeats_to_the_bit():
     params = lj.init_params(jax.random.key(0), "V", 16, 64)
@@ -213,71 +252,6 @@ def test_the_program_holds_two_calls_and_no_loop():
         return made
 
     assert "f32[20,2,3]" in program(0, 1) and "f32[20,2,3]" not in program(0)  # made where somebody asks for it
-
-
-@needs_kernel
-def test_auto_is_native_for_small_wide_weights_and_manifests_say_that_it_can_be():
-    def of(hidden, batch=2, dtype=jnp.float32):
-        draw = partial(lj.init_params, variant="V", input_size=3, hidden_size=hidden, dtype=dtype)
-        return automatic(jax.eval_shape(draw, jax.random.key(0)), batch)
-
-    assert [of(8), of(1024), of(2048)] == ["native", "native", "fused"]
-    assert [of(8, batch=1), of(256, batch=1), of(512, batch=1)] == ["native", "native", "fused"]
-    assert of(8, dtype=jnp.bfloat16) == "fused"
-    assert describe_machine()["native_kernel"] is True
-
-
-@pytest.fixture
-def nowhere(monkeypatch, tmp_path):
-    """A machine where the kernel was never built."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    build.load.cache_clear()
-    yield tmp_path
-    monkeypatch.undo()
-    build.load.cache_clear()
-
-
-def test_without_a_kernel_auto_is_fused_and_native_says_what_to_do(nowhere):
-    params, xs = lj.init_params(jax.random.key(0), "V", 3, 4), jnp.zeros((2, 1, 3))
-    assert automatic(params, 1) == "fused" and not kernel_is_here() and "native" in BACKENDS
-    lj.unroll("V", params, xs)
-    with pytest.raises(RuntimeError, match=r"not built on this machine.*lstm-jax native build"):
-        lj.unroll("V", params, xs, backend="native")
-
-
-def test_a_damaged_kernel_is_left_alone_with_a_warning(nowhere):
-    path = build.library_path()
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"half a kernel")
-    with pytest.warns(UserWarning, match=r"cannot be loaded, cells run as loops of XLA.*delete"):
-        assert not kernel_is_here()
-
-
-def test_where_it_cannot_be_compiled_the_optional_build_goes_on(nowhere, monkeypatch, capsys):
-    monkeypatch.setenv("CXX", str(nowhere / "none"))
-    assert dispatch.main(["native", "build", "--optional"]) == 0
-    assert "was not built, cells run as loops of XLA" in capsys.readouterr().out
-    assert dispatch.main(["native", "build"]) == 1
-    assert dispatch.main(["native"]) == 0
-    assert "`lstm-jax native build` compiles it" in capsys.readouterr().out
-
-
-def test_without_a_compiler_the_error_names_a_remedy(nowhere, monkeypatch):
-    monkeypatch.setenv("PATH", str(nowhere))
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(build.NoCompilerError, match=r"g\+\+.*lstm_jax\[native\]"):
-        build.build()
-
-
-def test_a_compiler_that_fails_leaves_nothing_behind_and_its_words_in_the_error(nowhere, monkeypatch):
-    broken = nowhere / "broken"
-    broken.write_text("#!/bin/sh\necho 'no such flag' >&2\nexit 1\n")
-    broken.chmod(broken.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("CXX", str(broken))
-    with pytest.raises(RuntimeError, match="could not compile the kernel: no such flag"):
-        build.build()
-    assert list(build.library_path().parent.iterdir()) == [] and not build.load()
 
 
 @needs_kernel

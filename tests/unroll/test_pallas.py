@@ -171,4 +171,4 @@ def test_nothing_chooses_it_by_itself(monkeypatch):
     params, _, _ = problem("V")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(choice, "refusal", lambda: None)
-    assert choice.automatic(params, B) == "fused"
+    assert choice.automatic(params) == "fused"

@@ -22,7 +22,7 @@ struct WayBack {
 
 template <typename T>
 void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R, const Panels<T>& Q,
-                  const Share& share, const Gradients<T>& sums, Scratch& scratch) {
+                  const Share& share, const Gradients<T>& sums, Team& team, Scratch& scratch) {
   const Problem<T>& problem = way.problem;
   const Cell& cell = problem.cell;
   const int64_t m = share.rows.size(), I = cell.inputs, H = cell.hidden, G = cell.rows(), fed = problem.fed();
@@ -41,7 +41,10 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
   T *d_c = scratch.take<T>(m * H), *d_y = scratch.zeros<T>(m * wide_y), *d_gates = scratch.zeros<T>(m * wide_gates);
   int64_t* places = scratch.take<int64_t>(room);
   const T** rows = scratch.take<const T*>(std::max(room, fan_in));
-  std::memset(sums.weights, 0, fan_in * wide * sizeof(T));
+  share_panels<T>(team, 1, fan_in, G, [&](int64_t first, int64_t last) {
+    const int64_t panel = fan_in * Lanes<T>::kPanel;
+    std::memset(sums.weights + first * panel, 0, (last - first) * panel * sizeof(T));
+  });
   std::memset(sums.b, 0, G * sizeof(T));
   std::memset(sums.p, 0, cell.peepholes * H * sizeof(T));
   for (int64_t r = 0; r < m; ++r) {
@@ -57,13 +60,18 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
   };
   auto learn = [&](int64_t begin, int64_t end, const T* errors) {  // of weights from inputs `begin` .. `end`
     constexpr int kPanel = Lanes<T>::kPanel;
-    multiply(end - begin, each_row(left + begin, end - begin, 1), apart, pack(errors, gathered, G, wide, packed),
-             sums.weights + begin * kPanel, kPanel, fan_in * kPanel);
+    const T* const* inputs = each_row(left + begin, end - begin, 1);
+    share_panels<T>(team, end - begin, gathered, G, [&](int64_t first, int64_t last) {
+      const int64_t column = first * kPanel, columns = std::min(last * kPanel, G) - column;
+      const auto panels = pack(errors + column, gathered, columns, wide, packed + gathered * column);
+      multiply_panels(end - begin, inputs, apart, panels, 0, last - first,
+                      sums.weights + begin * kPanel + column * fan_in, kPanel, fan_in * kPanel);
+    });
   };
   auto flush = [&] {
     if (way.d_xs && gathered) {
       std::memset(d_x, 0, gathered * wide_x * sizeof(T));
-      multiply(gathered, each_row(x_rows, gathered, wide), 1, W, d_x, wide_x);
+      multiply(team, gathered, each_row(x_rows, gathered, wide), 1, W, d_x, wide_x);
       for (int64_t n = 0; n < gathered; ++n)
         std::memcpy(way.d_xs + places[n] * I, d_x + n * wide_x, I * sizeof(T));
     }
@@ -104,8 +112,8 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
     std::memset(d_gates, 0, valid * wide_gates * sizeof(T));
     if (!cell.truncated) {
       each_row(y_rows + gathered * wide, valid, wide);
-      multiply(valid, rows, 1, R, d_y, wide_y);
-      if (fed) multiply(valid, rows, 1, Q, d_gates, wide_gates);
+      multiply(team, valid, rows, 1, R, d_y, wide_y);
+      if (fed) multiply(team, valid, rows, 1, Q, d_gates, wide_gates);
     }
     for (int64_t r = 0; r < valid; ++r)
       if (problem.starting(t, share.rows[r])) {
@@ -126,6 +134,51 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
         std::memset(way.d_xs + problem.at(late, row) * I, 0, I * sizeof(T));
   }
   scratch.end();
+}
+
+template <typename T>
+struct Weights {
+  T *W, *R, *b, *p, *Q;  // (I, G n), (H, G n), (G n), (P, H) or null, (L n, fed rows) or null
+};
+
+// to (rows, columns) = or += the rows from `row` and the columns from `column` of sums in panels of `height` rows.
+template <typename T>
+void add_panels(int64_t rows, int64_t columns, const T* sums, int64_t height, int64_t row, int64_t column, bool fresh,
+                T* to) {
+  constexpr int kPanel = Lanes<T>::kPanel;
+  for (int64_t done = 0; done < columns;) {
+    const int64_t from = column + done, in = from % kPanel, width = std::min(columns - done, kPanel - in);
+    const T* panel = sums + (from / kPanel * height + row) * kPanel + in;
+    for (int64_t r = 0; r < rows; ++r) {
+      T* sum = to + r * columns + done;
+      if (fresh) {
+        for (int64_t j = 0; j < width; ++j) sum[j] = panel[r * kPanel + j];
+      } else {
+        for (int64_t j = 0; j < width; ++j) sum[j] += panel[r * kPanel + j];
+      }
+    }
+    done += width;
+  }
+}
+
+// What one share has summed, to the gradient or, where that is `fresh`, in its place.
+template <typename T>
+void add_up(const Problem<T>& problem, const Gradients<T>& share, bool fresh, const Weights<T>& gradient, Team& team) {
+  const Cell& cell = problem.cell;
+  const int64_t I = cell.inputs, H = cell.hidden, G = cell.rows(), fed = problem.fed(), fan_in = I + H + fed;
+  const auto weights = [&](int64_t rows, int64_t columns, int64_t row, int64_t column, T* to) {
+    share_range(team, rows, rows * columns, [&](int64_t first, int64_t last) {
+      add_panels(last - first, columns, share.weights, fan_in, row + first, column, fresh, to + first * columns);
+    });
+  };
+  weights(I, G, 0, 0, gradient.W);
+  weights(H, G, I, 0, gradient.R);
+  weights(fed, cell.fed_rows * cell.n, I + H, cell.fed_first * cell.n, gradient.Q);
+  const auto sums = [&](int64_t count, const T* from, T* to) {
+    for (int64_t j = 0; j < count; ++j) to[j] = fresh ? from[j] : to[j] + from[j];
+  };
+  sums(G, share.b, gradient.b);
+  sums(cell.peepholes * H, share.p, gradient.p);
 }
 
 }  // namespace lstm

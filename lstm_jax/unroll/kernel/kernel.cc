@@ -17,32 +17,22 @@ namespace ffi = xla::ffi;
 
 thread_local Scratch shared_scratch, own_scratch;  // what all shares of a call read, and what one share works with
 
-constexpr double kWorthSharing = 1e6;  // multiplications: below, waking a thread takes longer than it saves
+// Multiplications of a call: below, waking a thread takes longer than it saves; and waiting for it at every step.
+constexpr double kWorthSharing = 1e6, kWorthJoining = 3e7;
 
-// Run work(0), .., work(parts - 1). Whoever is free takes the next, so that it ends even if no other thread ever comes.
+// work(team) with a team of so many threads, of which this one leads.
 template <typename F>
-void run_parts(ffi::ThreadPool& pool, int64_t parts, const F& work) {
-  struct Board {
-    std::atomic<int64_t> next{0}, done{0};
-    std::mutex lock;
-    std::exception_ptr failure;
-  };
-  auto board = std::make_shared<Board>();
-  auto join = [board, parts, &work] {  // `work` is gone when a late thread comes, which then finds nothing to take
-    for (int64_t part; (part = board->next.fetch_add(1)) < parts;) {
-      try {
-        work(part);
-      } catch (...) {
-        std::lock_guard<std::mutex> held(board->lock);
-        board->failure = std::current_exception();
-      }
-      board->done.fetch_add(1);
+void lead(ffi::ThreadPool& pool, int64_t threads, const F& work) {
+  const auto team = std::make_shared<Team>(threads);  // a helper may come when all is over
+  struct End {
+    Team& team;
+    ~End() {
+      team.dismiss();
+      at_work.fetch_sub(1);
     }
-  };
-  for (int64_t n = 1; n < parts; ++n) pool.Schedule(decltype(join)(join));
-  join();
-  while (board->done.load() < parts) std::this_thread::yield();
-  if (board->failure) std::rethrow_exception(board->failure);
+  } end{*team};
+  for (int64_t busy = at_work.fetch_add(1) + 1; busy < threads; ++busy) pool.Schedule([team] { team->help(); });
+  work(*team);
 }
 
 Cell read_cell(ffi::Span<const int64_t> names) {  // in the order of `cell_record` in native.py
@@ -105,13 +95,32 @@ Problem<T> read_problem(Inputs& inputs, ffi::Span<const int64_t> names, bool rev
   return problem;
 }
 
+struct Plan {
+  int64_t threads, parts;  // shares of the batch: one a thread, or one for all
+};
+
+// Fewer sequences than threads stay together, if there is enough to do at a step and in all.
 template <typename T>
-int64_t parts_of(const Problem<T>& problem, ffi::ThreadPool& pool) {
+Plan plan_for(const Problem<T>& problem, ffi::ThreadPool& pool) {
   int64_t steps = 0;
   for (int64_t row = 0; row < problem.batch; ++row) steps += problem.length(row);
   const Cell& cell = problem.cell;
   const double work = double(steps) * cell.rows() * (cell.inputs + cell.hidden);
-  return work < kWorthSharing ? 1 : std::max<int64_t>(1, std::min(pool.num_threads(), problem.batch));
+  const int64_t threads = work < kWorthSharing ? 1 : std::max<int64_t>(1, pool.num_threads());
+  if (problem.batch >= threads) return {threads, threads};
+  if (work >= kWorthJoining && cell.hidden * cell.rows() >= 2 * kWorthPiece) return {threads, 1};
+  const int64_t alone = std::max<int64_t>(1, problem.batch);
+  return {alone, alone};
+}
+
+// run(part, team): one share after another by the whole team, each by one thread alone, or the only one by all.
+template <typename F>
+void run_shares(Team& team, int64_t shares, const F& run) {
+  if (shares == 1) return run(0, team);
+  team.each(shares, [&](int64_t part) {
+    Team alone(1);
+    run(part, alone);
+  });
 }
 
 // (B, H), (B, H), (B, L n) from one state to another, for the rows that take no step.
@@ -139,6 +148,24 @@ State<T> take_state(Outputs& outputs) {
 }
 
 template <typename T>
+void forward_all(const Problem<T>& problem, const Kept<T>& kept, const State<T>& last, int64_t parts, Team& team) {
+  const int64_t I = problem.cell.inputs, H = problem.cell.hidden, G = problem.cell.rows(), fed = problem.fed();
+  shared_scratch.begin();
+  const auto packed = [&](const T* weights, int64_t depth) {
+    return pack_all(team, pack<T>, weights, 1, depth, G, G, shared_scratch.take<T>(Panels<T>::size(depth, G)));
+  };
+  const auto W = packed(problem.W, I), R = packed(problem.R, H), Q = packed(widened(problem, shared_scratch), fed);
+  copy_state(problem, problem.first, last);
+  for (int64_t row = 0; row < problem.batch; ++row)
+    if (problem.length(row) == 0) clear_past_end(problem, kept, row);  // the others belong to a share
+  const auto shares = deal(problem, parts);
+  run_shares(team, parts, [&](int64_t part, Team& team) {
+    run_forward(problem, W, R, Q, shares[part], kept, last, team, own_scratch);
+  });
+  shared_scratch.end();
+}
+
+template <typename T>
 void forward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::Span<const int64_t> names,
                   bool reverse) {
   const Problem<T> problem = read_problem<T>(inputs, names, reverse);
@@ -146,33 +173,35 @@ void forward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::Sp
   kept.ys = outputs.take<T>();
   const State<T> last = take_state<T>(outputs);
   for (T** part : {&kept.cs, &kept.act, &kept.reset_rows}) *part = outputs.take<T>();
+  const Plan plan = plan_for(problem, pool);
+  lead(pool, plan.threads, [&](Team& team) { forward_all(problem, kept, last, plan.parts, team); });
+}
+
+template <typename T>
+void backward_all(const WayBack<T>& way, const Weights<T>& gradient, int64_t parts, Team& team) {
+  const Problem<T>& problem = way.problem;
   const Cell& cell = problem.cell;
   const int64_t I = cell.inputs, H = cell.hidden, G = cell.rows(), fed = problem.fed();
   shared_scratch.begin();
-  const auto W = pack(problem.W, I, G, G, shared_scratch.take<T>(Panels<T>::size(I, G)));
-  const auto R = pack(problem.R, H, G, G, shared_scratch.take<T>(Panels<T>::size(H, G)));
-  const auto Q = pack(widened(problem, shared_scratch), fed, G, G, shared_scratch.take<T>(Panels<T>::size(fed, G)));
-  copy_state(problem, problem.first, last);
-  for (int64_t row = 0; row < problem.batch; ++row)
-    if (problem.length(row) == 0) clear_past_end(problem, kept, row);  // the others belong to a share
-  const auto shares = deal(problem, parts_of(problem, pool));
-  run_parts(pool, shares.size(),
-            [&](int64_t part) { run_forward(problem, W, R, Q, shares[part], kept, last, own_scratch); });
+  const auto packed = [&](const T* weights, int64_t columns) {
+    T* into = shared_scratch.take<T>(Panels<T>::size(G, columns));
+    return pack_all(team, pack_transposed<T>, weights, G, G, columns, G, into);
+  };
+  const auto W = packed(problem.W, way.d_xs ? I : 0), R = packed(problem.R, H);
+  const auto Q = packed(widened(problem, shared_scratch), fed);
+  copy_state(problem, way.d_last, way.d_first);
+  if (way.d_xs) clear_unstepped(problem, I, way.d_xs);
+  const auto shares = deal(problem, parts);
+  std::vector<Gradients<T>> sums;
+  for (int64_t part = 0; part < parts; ++part)
+    sums.push_back({shared_scratch.take<T>((I + H + fed) * padded<T>(G)), shared_scratch.take<T>(G),
+                    shared_scratch.take<T>(cell.peepholes * H)});
+  run_shares(team, parts, [&](int64_t part, Team& team) {
+    run_backward(way, W, R, Q, shares[part], sums[part], team, own_scratch);
+  });
+  for (int64_t part = 0; part < parts; ++part)  // always in this order: a run repeats to the bit
+    add_up(problem, sums[part], part == 0, gradient, team);
   shared_scratch.end();
-}
-
-// to (rows, columns) = or += the rows from `row` and the columns from `column` of sums in panels of `height` rows.
-template <bool kFresh, typename T>
-void gather_panels(int64_t rows, int64_t columns, const T* sums, int64_t height, int64_t row, int64_t column, T* to) {
-  constexpr int kPanel = Lanes<T>::kPanel;
-  for (int64_t done = 0; done < columns;) {
-    const int64_t from = column + done, in = from % kPanel, width = std::min(columns - done, kPanel - in);
-    const T* panel = sums + (from / kPanel * height + row) * kPanel + in;
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t j = 0; j < width; ++j)
-        to[r * columns + done + j] = (kFresh ? T(0) : to[r * columns + done + j]) + panel[r * kPanel + j];
-    done += width;
-  }
 }
 
 template <typename T>
@@ -182,44 +211,12 @@ void backward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::S
   way.problem = read_problem<T>(inputs, names, reverse);
   for (const T** part : {&way.ys, &way.cs, &way.act, &way.reset_rows, &way.d_ys}) *part = inputs.take<T>();
   for (const T** part : {&way.d_last.c, &way.d_last.y, &way.d_last.gates}) *part = inputs.take<T>();
-  T *d_W = outputs.take<T>(), *d_R = outputs.take<T>(), *d_b = outputs.take<T>(), *d_p = outputs.take<T>();
-  T *d_Q = outputs.take<T>();
+  Weights<T> gradient;
+  for (T** part : {&gradient.W, &gradient.R, &gradient.b, &gradient.p, &gradient.Q}) *part = outputs.take<T>();
   way.d_xs = outputs.take<T>();
   way.d_first = take_state<T>(outputs);
-
-  const Problem<T>& problem = way.problem;
-  const Cell& cell = problem.cell;
-  const int64_t I = cell.inputs, H = cell.hidden, G = cell.rows(), fed = problem.fed(), fan_in = I + H + fed;
-  shared_scratch.begin();
-  const auto W = way.d_xs ? pack_transposed(problem.W, G, I, G, shared_scratch.take<T>(Panels<T>::size(G, I)))
-                          : Panels<T>{nullptr, G, 0};
-  const auto R = pack_transposed(problem.R, G, H, G, shared_scratch.take<T>(Panels<T>::size(G, H)));
-  const auto Q = pack_transposed(widened(problem, shared_scratch), G, fed, G,
-                                 shared_scratch.take<T>(Panels<T>::size(G, fed)));
-  copy_state(problem, way.d_last, way.d_first);
-  if (way.d_xs) clear_unstepped(problem, I, way.d_xs);
-  const auto shares = deal(problem, parts_of(problem, pool));
-  std::vector<Gradients<T>> sums;
-  for (std::size_t part = 0; part < shares.size(); ++part)
-    sums.push_back({shared_scratch.take<T>(fan_in * padded<T>(G)), shared_scratch.take<T>(G),
-                    shared_scratch.take<T>(cell.peepholes * H)});
-  run_parts(pool, shares.size(),
-            [&](int64_t part) { run_backward(way, W, R, Q, shares[part], sums[part], own_scratch); });
-
-  std::memset(d_b, 0, G * sizeof(T));
-  if (d_p) std::memset(d_p, 0, cell.peepholes * H * sizeof(T));
-  const auto gather = [&](const Gradients<T>& share, auto into) {
-    into(I, G, share.weights, fan_in, 0, 0, d_W);
-    into(H, G, share.weights, fan_in, I, 0, d_R);
-    if (d_Q) into(fed, cell.fed_rows * cell.n, share.weights, fan_in, I + H, cell.fed_first * cell.n, d_Q);
-  };
-  for (std::size_t part = 0; part < sums.size(); ++part) {  // always in this order: a run repeats to the bit
-    const Gradients<T>& share = sums[part];
-    part == 0 ? gather(share, gather_panels<true, T>) : gather(share, gather_panels<false, T>);
-    for (int64_t j = 0; j < G; ++j) d_b[j] += share.b[j];
-    for (int64_t j = 0; j < cell.peepholes * H; ++j) d_p[j] += share.p[j];
-  }
-  shared_scratch.end();
+  const Plan plan = plan_for(way.problem, pool);
+  lead(pool, plan.threads, [&](Team& team) { backward_all(way, gradient, plan.parts, team); });
 }
 
 template <auto call>

@@ -144,16 +144,16 @@ void wide_tile(int64_t width, int64_t depth, const T* const* row, int64_t step, 
   }
 }
 
-// sums (count, columns), rows `stride` apart, += rows (count, depth) times the panels. Element k of a row stands at
-// rows[r][k * step]. A panel stays in the first cache while all rows pass it; few rows take several panels at once,
-// for enough independent sums. Writes whole panels, their sums `across` apart: rows lie whole, `stride` at least
-// padded(columns), or in panels themselves.
+// sums (count, columns), rows `stride` apart, += rows (count, depth) times the panels from `first` to `last`. Element k
+// of a row stands at rows[r][k * step]. A panel stays in the first cache while all rows pass it; few rows take several
+// panels at once, for enough independent sums. Writes whole panels, their sums `across` apart: rows lie whole, `stride`
+// at least padded(columns), or in panels themselves.
 template <typename T>
-void multiply(int64_t count, const T* const* rows, int64_t step, const Panels<T>& weights, T* sums, int64_t stride,
-              int64_t across = Lanes<T>::kPanel) {
-  constexpr int kPanel = Lanes<T>::kPanel;
-  const int64_t panels = padded<T>(weights.columns) / kPanel, apart = weights.depth * kPanel;
-  const T* panel = weights.data;
+void multiply_panels(int64_t count, const T* const* rows, int64_t step, const Panels<T>& weights, int64_t first,
+                     int64_t last, T* sums, int64_t stride, int64_t across = Lanes<T>::kPanel) {
+  const int64_t panels = last - first, apart = weights.depth * Lanes<T>::kPanel;
+  const T* panel = weights.data + first * apart;
+  sums += first * across;
   int64_t n = 0;
   if (count == 1) {
     const int64_t groups = (panels + kWidest - 1) / kWidest;
@@ -170,9 +170,8 @@ void multiply(int64_t count, const T* const* rows, int64_t step, const Panels<T>
   const int64_t passes = (count + kTile - 1) / kTile;
   for (; n < panels; ++n, panel += apart, sums += across)
     for (int64_t pass = 0; pass < passes; ++pass) {
-      const int64_t first = count * pass / passes, last = count * (pass + 1) / passes;  // tiles of equal height
-      tiles<T, 1>(last - first, weights.depth, rows + first, step, panel, apart, sums + first * stride, stride,
-                   across);
+      const int64_t from = count * pass / passes, to = count * (pass + 1) / passes;  // tiles of equal height
+      tiles<T, 1>(to - from, weights.depth, rows + from, step, panel, apart, sums + from * stride, stride, across);
     }
 }
 

@@ -7,7 +7,7 @@
 
 #include "cell.h"
 #include "memory.h"
-#include "product.h"
+#include "team.h"
 
 namespace lstm {
 
@@ -99,7 +99,7 @@ void clear_past_end(const Problem<T>& problem, const Kept<T>& kept, int64_t row)
 
 template <typename T>
 void run_forward(const Problem<T>& problem, const Panels<T>& W, const Panels<T>& R, const Panels<T>& Q,
-                 const Share& share, const Kept<T>& kept, const State<T>& last, Scratch& scratch) {
+                 const Share& share, const Kept<T>& kept, const State<T>& last, Team& team, Scratch& scratch) {
   const Cell& cell = problem.cell;
   const int64_t m = share.rows.size(), H = cell.hidden, G = cell.rows(), wide = padded<T>(G), fed = problem.fed();
   const int64_t longest = share.longest();
@@ -129,7 +129,7 @@ void run_forward(const Problem<T>& problem, const Panels<T>& W, const Panels<T>&
         std::memcpy(made + count * wide, problem.b, G * sizeof(T));
         std::memset(made + count * wide + G, 0, (wide - G) * sizeof(T));
       }
-    multiply(count, x, 1, W, made, wide);
+    multiply(team, count, x, 1, W, made, wide);
     T* rows = made;
     for (int64_t k = begin; k < end; ++k) {
       const int64_t t = time(k), valid = share.active(t);
@@ -137,8 +137,8 @@ void run_forward(const Problem<T>& problem, const Panels<T>& W, const Panels<T>&
         if (problem.starting(t, share.rows[r])) y[r] = c[r] = gates[r] = zeros;
       T* recurrent = rows;
       if (apart) recurrent = static_cast<T*>(std::memset(apart, 0, valid * wide * sizeof(T)));
-      multiply(valid, y, 1, R, recurrent, wide);
-      if (fed) multiply(valid, gates, 1, Q, recurrent, wide);
+      multiply(team, valid, y, 1, R, recurrent, wide);
+      if (fed) multiply(team, valid, gates, 1, Q, recurrent, wide);
       for (int64_t r = 0; r < valid; ++r, rows += wide) {
         const int64_t place = problem.at(t, share.rows[r]);
         T* act = keep ? kept.act + place * G : own_act + r * G;
