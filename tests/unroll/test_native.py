@@ -166,11 +166,12 @@ def test_a_sequence_alone_is_the_same_to_the_bit_on_one_core_and_on_all():
 @needs_kernel
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", ["V", "FGR", "GRU"])
-def test_threads_that_share_a_sequence_agree_with_float64(name):
-    """Enough for several panels a thread, at every step and in all; odd sizes, one sequence, of any length."""
+def test_threads_that_share_sequences_agree_with_float64(name):
+    """Enough for several panels a thread, at every step and in all; odd sizes, one sequence and three of any length."""
     params = lj.init_params(jax.random.key(1), name, 61, 223, dtype=jnp.float64, initializers="pytorch")
-    xs = jax.random.normal(jax.random.key(2), (200, 1, 61), jnp.float64)
-    for lengths in (None, np.array([187])):
+    for lengths in (None, np.array([187]), np.array([3, 190, 60])):
+        batch = 1 if lengths is None else lengths.size
+        xs = jax.random.normal(jax.random.key(2), (200, batch, 61), jnp.float64)
         want = gradients(name, params, xs, lengths, backend="fused")
         narrow = jax.tree.map(lambda a: a.astype(jnp.float32), (params, xs))
         close(gradients(name, *narrow, lengths), want, 1e-5)

@@ -99,7 +99,8 @@ struct Plan {
   int64_t threads, parts;  // shares of the batch: one a thread, or one for all
 };
 
-// Fewer sequences than threads stay together, if there is enough to do at a step and in all.
+// A sequence or two a thread stay together, if there is enough to do at a step and in all: each thread then reads a part
+// of the weights for all of them, and none has more than another.
 template <typename T>
 Plan plan_for(const Problem<T>& problem, ffi::ThreadPool& pool) {
   int64_t steps = 0;
@@ -107,9 +108,9 @@ Plan plan_for(const Problem<T>& problem, ffi::ThreadPool& pool) {
   const Cell& cell = problem.cell;
   const double work = double(steps) * cell.rows() * (cell.inputs + cell.hidden);
   const int64_t threads = work < kWorthSharing ? 1 : std::max<int64_t>(1, pool.num_threads());
-  if (problem.batch >= threads) return {threads, threads};
-  if (work >= kWorthJoining && cell.hidden * cell.rows() >= 2 * kWorthPiece) return {threads, 1};
-  const int64_t alone = std::max<int64_t>(1, problem.batch);
+  const bool joining = work >= kWorthJoining && cell.hidden * cell.rows() >= 2 * kWorthPiece;
+  if (joining && problem.batch < 2 * threads) return {threads, 1};
+  const int64_t alone = std::min(threads, std::max<int64_t>(1, problem.batch));
   return {alone, alone};
 }
 
