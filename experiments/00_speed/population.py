@@ -62,7 +62,7 @@ class Scale:
 SCALES = {
     # As many sequences as the chorales that the search learns.
     "search": Scale(
-        ("NP", "V"), 100, (64, 200), (1, 2, 8, 32), 8, 88, 61, 229, 100, block_seconds=0.5, rest_seconds=0.2
+        ("NP", "V"), 100, (64, 200), (1, 2, 8, 32, 128), 8, 88, 61, 229, 100, block_seconds=0.5, rest_seconds=0.2
     ),
     "toy": Scale(("NP",), 3, (), (1, 2), 2, 5, 4, 3, 1, block_seconds=0.01, rest_seconds=0.0),
 }

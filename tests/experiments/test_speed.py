@@ -161,5 +161,5 @@ def test_a_trial_that_stopped_learning_is_an_error_and_no_speed(speed):
 def test_the_search_scale_has_the_populations_and_widths_that_are_asked_for(population):
     ours = [one for one in population.contestants(population.SCALES["search"]) if one.team == "ours"]
     for cell in ("NP", "V"):
-        assert {one.trials for one in ours if (one.cell, one.hidden) == (cell, 100)} == {1, 2, 8, 32}
+        assert {one.trials for one in ours if (one.cell, one.hidden) == (cell, 100)} == {1, 2, 8, 32, 128}
         assert {one.hidden for one in ours if one.cell == cell} == {64, 100, 200}
