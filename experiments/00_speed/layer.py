@@ -116,18 +116,21 @@ def one_round(crew: Crew, case: Case, gradient: bool, entries: Sequence[Entry], 
 
 
 def measure(crew: Crew, case: Case, keys: Sequence[str], rounds: int, budget: float) -> dict[bool, list[Entry]]:
-    """Both modes of one case, each in two passes."""
+    """Both modes of one case, each in two passes; a pass begins with a round that does not count.
+
+    Contestants share processes, hence memory: the first call after another's finds it as that one left it.
+    """
     entries = {gradient: prepare(crew, case, keys, gradient) for gradient in case.modes}
     counts: dict[bool, list[int]] = {}
     for nth in range(PASSES):
         for gradient, ones in entries.items():
-            start, turn = time.perf_counter(), 0
-            while turn == 0 or turn < counts[gradient][nth]:
+            start = time.perf_counter()
+            one_round(crew, case, gradient, ones, turn=1)
+            counts.setdefault(gradient, rounds_for(time.perf_counter() - start, rounds, budget))
+            for turn in range(counts[gradient][nth]):
                 for entry, seconds in zip(ones, one_round(crew, case, gradient, ones, turn), strict=True):
                     entry.seconds[nth].append(seconds)
-                counts.setdefault(gradient, rounds_for(time.perf_counter() - start, rounds, budget))
-                turn += 1
-            tell(f"{case} {MODES[gradient]}: pass {nth + 1} of {PASSES}, {turn} rounds")
+            tell(f"{case} {MODES[gradient]}: pass {nth + 1} of {PASSES}, {counts[gradient][nth]} rounds")
     for worker in {CONTESTANTS[key][0] for key in ("NP/scan", *keys)}:
         crew[worker][0].ask(do="forget")
     return entries

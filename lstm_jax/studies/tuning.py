@@ -51,6 +51,19 @@ class Curve(NamedTuple):
     sd: np.ndarray
 
 
+class Transfer(NamedTuple):
+    """Scores along the learning rate of nets below ``SMALL`` cells and of nets above ``LARGE``.
+
+    Attributes:
+        at: (K,) rates.
+        small, large: (1 + resamples, K), averaged over all else; first of the trials, then of as many drawn anew.
+    """
+
+    at: np.ndarray
+    small: np.ndarray
+    large: np.ndarray
+
+
 class Tuning(NamedTuple):
     """The hyperparameters on one task, all variants together.
 
@@ -62,7 +75,7 @@ class Tuning(NamedTuple):
             untimed); None where fewer than 30 trials, or nothing varies.
         variants: shares of variance of the responses of each variant with 30 trials.
         curves: by name, of the responses.
-        small, large: the curve of the learning rate among nets below 50 and above 100 cells; None below 30 trials.
+        transfer: from small nets to large ones; None below 30 trials of either.
     """
 
     names: tuple[str, ...]
@@ -73,8 +86,7 @@ class Tuning(NamedTuple):
     time: Importance | None
     variants: Mapping[str, Importance]
     curves: Mapping[str, Curve]
-    small: Curve | None
-    large: Curve | None
+    transfer: Transfer | None
 
 
 def varied(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -111,23 +123,39 @@ def tune(rows: Sequence[Row], scores: Sequence[float], trees: int, resamples: in
         mean, sd = marginal(points[chosen], responses[chosen], axes, name, grid, trees=SMOOTHER * trees)
         return Curve(HYPERPARAMETERS[name].unscale(grid), mean, sd)
 
-    everyone = np.ones(len(rows), dtype=bool)
+    def transfer() -> Transfer | None:
+        groups = [np.flatnonzero(cells < SMALL), np.flatnonzero(cells > LARGE)]
+        if "learning_rate" not in names or not all(_enough(group, responses, axes) for group in groups):
+            return None
+        axis, rng = axes[names.index("learning_rate")], np.random.default_rng(0)
+        grid = np.linspace(axis.low, axis.high, PLACES)
+        small, large = (
+            [
+                marginal(points[chosen], responses[chosen], axes, axis.name, grid, trees=SMOOTHER * trees)[0]
+                for chosen in [group, *rng.choice(group, (resamples, group.size))]
+            ]
+            for group in groups
+        )
+        return Transfer(HYPERPARAMETERS[axis.name].unscale(grid), np.stack(small), np.stack(large))
+
+    everyone = np.arange(len(rows))
     steps = np.array([row.best_step for row in rows], dtype=np.float64)
-    timed = np.array([math.isfinite(row.validation) for row in rows])
+    timed = np.flatnonzero([math.isfinite(row.validation) for row in rows])
     cells = np.array([row.hidden_size for row in rows])
-    variants = {name: shares(np.array([row.variant == name for row in rows]), responses) for name in _variants(rows)}
+    variants = {
+        name: shares(np.flatnonzero([row.variant == name for row in rows]), responses) for name in _variants(rows)
+    }
     curves = {name: curve(name, everyone) for name in names}
     return Tuning(
         names=names,
         responses=tuple(responses.tolist()),
         clipped=clipped,
-        untimed=int((~timed).sum()),
+        untimed=len(rows) - len(timed),
         score=shares(everyone, responses),
         time=shares(timed, steps),
         variants={name: found for name, found in variants.items() if found is not None},
         curves={name: found for name, found in curves.items() if found is not None},
-        small=curve("learning_rate", cells < SMALL),
-        large=curve("learning_rate", cells > LARGE),
+        transfer=transfer(),
     )
 
 
@@ -153,4 +181,4 @@ def _variants(rows: Sequence[Row]) -> list[str]:
 
 def _enough(chosen: np.ndarray, values: np.ndarray, axes: Sequence[Axis]) -> bool:
     """Whether these trials can say something: enough of them, along some axis, about something that varies."""
-    return bool(axes) and int(chosen.sum()) >= FEW and float(np.ptp(values[chosen])) > 0.0
+    return bool(axes) and len(chosen) >= FEW and float(np.ptp(values[chosen])) > 0.0

@@ -169,21 +169,31 @@ def small_nets_tell(search: Search) -> Decision:
     """Curves of the learning rate of small and of large nets: their rank correlation, and what the small one costs."""
 
     def look(task: TaskSearch) -> Finding | None:
-        if task.tuning.small is None or task.tuning.large is None:
+        curves = task.tuning.transfer
+        if curves is None:
             return None
-        small, large = (_quality(curve, task.higher_is_better) for curve in (task.tuning.small, task.tuning.large))
-        taken, best = int(small.argmax()), int(large.argmax())
-        unit = abs(large[best]) / 100.0 or 1.0
-        cost = (large[best] - large[taken]) / unit
-        rough = (task.tuning.large.sd[best] + task.tuning.large.sd[taken]) / unit
-        correlation = _rank_correlation(small, large)
-        at = task.tuning.small.at
-        told = f"correlation {correlation:.2f}, best rate {at[taken]:.1e} (small) and {at[best]:.1e} (large), "
-        told += f"cost {cost:.2f} %"
-        supports = correlation >= 0.8 and cost <= MARGIN
-        return Finding(task.task, supports, correlation < 0.5 or cost > MARGIN + rough, told)
+        sign = 1.0 if task.higher_is_better else -1.0
+        pairs = list(zip(sign * curves.small, sign * curves.large, strict=True))
+        alike = [_rank_correlation(small, large) for small, large in pairs]
+        costs = [_cost(small, large) for small, large in pairs]
+        least, most, cheapest, dearest = *_middle(alike[1:]), *_middle(costs[1:])
+        taken, best = (curves.at[int(quality.argmax())] for quality in pairs[0])
+        told = f"correlation {alike[0]:.2f} [{least:.2f}, {most:.2f}], best rate {taken:.1e} (small) and {best:.1e} "
+        told += f"(large), cost {costs[0]:.2f} % [{cheapest:.2f}, {dearest:.2f}]"
+        return Finding(task.task, least >= 0.8 and dearest <= MARGIN, most < 0.5 or cheapest > MARGIN, told)
 
     return _decide("Small against large nets:", _by_task(search, look))
+
+
+def _cost(small: np.ndarray, large: np.ndarray) -> float:
+    """What large nets lose at the rate that is best for small ones, in % of their best quality."""
+    best = float(large.max())
+    return (best - float(large[small.argmax()])) / (abs(best) / 100.0 or 1.0)
+
+
+def _middle(found: Sequence[float]) -> tuple[float, float]:
+    """The ends of the middle 95 %; NaN where there is nothing."""
+    return tuple(np.quantile(found, [0.025, 0.975]).tolist()) if found else (math.nan, math.nan)
 
 
 def percent(share: Share) -> str:

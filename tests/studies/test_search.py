@@ -200,7 +200,7 @@ def test_only_hyperparameters_that_vary_are_axes():
     rows = [row._replace(momentum=0.5, hidden_size=20) for row in drawn("V", 40, lambda row: row.input_noise)]
     tuning = tune(rows, [row.test for row in rows], trees=4, resamples=2)
     assert tuning.names == ("learning_rate", "input_noise") == tuple(tuning.score.main)
-    assert set(tuning.curves) == set(tuning.names) and tuning.small is not None and tuning.large is None
+    assert set(tuning.curves) == set(tuning.names) and tuning.transfer is None
 
 
 def test_scores_worse_than_chance_count_as_chance_and_are_counted():

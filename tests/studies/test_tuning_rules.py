@@ -11,7 +11,7 @@ from fabricated import SPEECH, drawn, scored
 from lstm_jax.studies.claims import Verdict, judge
 from lstm_jax.studies.importance import Axis, Importance, Share
 from lstm_jax.studies.search import Search, analyse
-from lstm_jax.studies.tuning import Curve
+from lstm_jax.studies.tuning import Curve, Transfer
 
 
 def verdict(number: int, search: Search) -> Verdict:
@@ -152,25 +152,51 @@ def test_claim_14_adds_up_all_interactions(importance, expected):
     assert verdict(14, tuned(score=importance)).verdict == expected
 
 
+def transfer(small, large) -> Transfer:
+    """Curves of nets whose best rates lie there along the axis: of the trials, then of trials drawn anew."""
+
+    def peaks(places) -> np.ndarray:
+        return np.stack(
+            [curve(1e-6, 1e-2, lambda way, place=place: 8.5 + 20 * (way - place) ** 2).mean for place in places]
+        )
+
+    return Transfer(curve(1e-6, 1e-2, float).at, peaks(small), peaks(large))
+
+
 @pytest.mark.parametrize(
-    ("small", "large", "sd", "expected"),
+    ("small", "large", "expected"),
     [
-        (0.5, 0.5, 0.001, "confirmed"),
-        (0.5, 0.6, 0.001, "contradicted"),
-        (0.1, 0.9, 0.001, "contradicted"),
-        (0.5, 0.6, 5.0, "not decided"),
+        ([0.5] * 3, [0.5] * 3, "confirmed"),
+        ([0.5] * 3, [0.6] * 3, "contradicted"),
+        ([0.1] * 3, [0.9] * 3, "contradicted"),
+        ([0.5, 0.5, 0.9], [0.5] * 3, "not decided"),  # as the trials are it would be confirmed
+        ([0.5, 0.5, 0.6], [0.6] * 3, "not decided"),  # and here contradicted
     ],
 )
-def test_claim_15_asks_what_the_best_rate_of_small_nets_costs_large_ones(small, large, sd, expected):
-    def peak(place: float) -> Curve:
-        return curve(1e-6, 1e-2, lambda way: 8.5 + 20 * (way - place) ** 2, sd)
-
-    assert verdict(15, tuned(small=peak(small), large=peak(large))).verdict == expected
+def test_claim_15_asks_what_the_best_rate_of_small_nets_costs_large_ones(small, large, expected):
+    assert verdict(15, tuned(transfer=transfer(small, large))).verdict == expected
 
 
 def test_claim_15_is_not_decided_by_curves_without_shape():
-    flat = curve(1e-6, 1e-2, lambda way: 8.5)
-    assert verdict(15, tuned(small=flat, large=flat)).verdict == "not decided"
+    flat = transfer([0.5], [0.5])
+    flat = flat._replace(small=np.full((3, 61), 8.5), large=np.full((3, 61), 8.5))
+    assert verdict(15, tuned(transfer=flat)).verdict == "not decided"
+
+
+def test_claim_15_is_not_decided_without_trials_drawn_anew():
+    assert verdict(15, tuned(transfer=transfer([0.5], [0.5]))).verdict == "not decided"
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(0.0, "confirmed"), (2.0, "contradicted")])
+def test_claim_15_flips_with_trials_and_not_only_with_records(shift, expected):
+    """The best rate of nets above 100 cells is another by ``shift`` decades."""
+
+    def score(row) -> float:
+        best = -4.0 + (shift if row.hidden_size > 100 else 0.0)
+        return 8.0 + abs(np.log10(row.learning_rate) - best)
+
+    rows = drawn("V", 300, score)
+    assert verdict(15, analyse(rows, trees=8, resamples=10)).verdict == expected
 
 
 def test_where_higher_is_better_curves_are_read_the_other_way_round():

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from functools import partial
 
 import jax
@@ -135,47 +132,6 @@ def test_any_shape_and_lengths_agree_with_the_plain_scan(data):
     narrow = native(*jax.tree.map(lambda a: a.astype(np.float32), (params, xs, weights)), valid)
     flat, flat_want = (np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)]) for tree in (narrow, want))
     close(flat, flat_want, 1e-5)
-
-
-ALONE = """
-import os
-if os.environ["CORES"] == "one":
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-import hashlib, jax, numpy as np
-import lstm_jax as lj
-
-params = lj.init_params(jax.random.key(1), "GRU", 61, 223)
-xs = jax.random.normal(jax.random.key(2), (200, 1, 61))
-slopes = jax.jit(jax.grad(lambda *a: lj.unroll("GRU", *a, backend="native")[0].sum(), (0, 1)))(params, xs)
-print(hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(slopes))).hexdigest())
-"""
-
-
-@needs_kernel
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process to a core")
-def test_a_sequence_alone_is_the_same_to_the_bit_on_one_core_and_on_all():
-    """Its products are shared by all threads; the hash is of the gradients of weights and inputs."""
-
-    def digest(number):
-        environment = {**os.environ, "CORES": number}
-        return subprocess.run([sys.executable, "-c", ALONE], env=environment, check=True, capture_output=True).stdout
-
-    assert digest("one") == digest("all") != b""
-
-
-@needs_kernel
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", ["V", "FGR", "GRU"])
-def test_threads_that_share_sequences_agree_with_float64(name):
-    """Enough for several panels a thread, at every step and in all; odd sizes, one sequence and three of any length."""
-    params = lj.init_params(jax.random.key(1), name, 61, 223, dtype=jnp.float64, initializers="pytorch")
-    for lengths in (None, np.array([187]), np.array([3, 190, 60])):
-        batch = 1 if lengths is None else lengths.size
-        xs = jax.random.normal(jax.random.key(2), (200, batch, 61), jnp.float64)
-        want = gradients(name, params, xs, lengths, backend="fused")
-        narrow = jax.tree.map(lambda a: a.astype(jnp.float32), (params, xs))
-        close(gradients(name, *narrow, lengths), want, 1e-5)
-        close(gradients(name, params, xs, lengths), want, 1e-12)
 
 
 @needs_kernel

@@ -1,10 +1,6 @@
 // The two calls that lstm_jax/unroll/native.py makes: all steps forward, all steps back.
-#include <atomic>
 #include <exception>
-#include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 
 #include "errors.h"
 #include "sequences.h"
@@ -19,21 +15,6 @@ thread_local Scratch shared_scratch, own_scratch;  // what all shares of a call 
 
 // Multiplications of a call: below, waking a thread takes longer than it saves; and waiting for it at every step.
 constexpr double kWorthSharing = 1e6, kWorthJoining = 3e7;
-
-// work(team) with a team of so many threads, of which this one leads.
-template <typename F>
-void lead(ffi::ThreadPool& pool, int64_t threads, const F& work) {
-  const auto team = std::make_shared<Team>(threads);  // a helper may come when all is over
-  struct End {
-    Team& team;
-    ~End() {
-      team.dismiss();
-      at_work.fetch_sub(1);
-    }
-  } end{*team};
-  for (int64_t busy = at_work.fetch_add(1) + 1; busy < threads; ++busy) pool.Schedule([team] { team->help(); });
-  work(*team);
-}
 
 Cell read_cell(ffi::Span<const int64_t> names) {  // in the order of `cell_record` in native.py
   Cell cell;
@@ -96,25 +77,33 @@ Problem<T> read_problem(Inputs& inputs, ffi::Span<const int64_t> names, bool rev
 }
 
 struct Plan {
-  int64_t threads, parts;  // shares of the batch: one a thread, or one for all
+  int64_t processors, threads, parts;  // shares of the batch: one a thread, or one for all
+
+  template <typename Pool, typename F>
+  void run(Pool& pool, const F& work) const {
+    lead(pool, processors, threads, [&](Team& team) { work(parts, team); });
+  }
 };
 
-// A sequence or two a thread stay together, if there is enough to do at a step and in all: each thread then reads a part
-// of the weights for all of them, and none has more than another.
+constexpr int64_t kFew = 4;  // sequences: the leader alone moves the cells of all that stay together
+
+// A few sequences stay together, if there is enough to do at a step and in all: otherwise threads would have none, or
+// one more than another, and each would read all weights for itself.
 template <typename T>
 Plan plan_for(const Problem<T>& problem, ffi::ThreadPool& pool) {
   int64_t steps = 0;
   for (int64_t row = 0; row < problem.batch; ++row) steps += problem.length(row);
   const Cell& cell = problem.cell;
   const double work = double(steps) * cell.rows() * (cell.inputs + cell.hidden);
-  const int64_t threads = work < kWorthSharing ? 1 : std::max<int64_t>(1, pool.num_threads());
-  const bool joining = work >= kWorthJoining && cell.hidden * cell.rows() >= 2 * kWorthPiece;
-  if (joining && problem.batch < 2 * threads) return {threads, 1};
-  const int64_t alone = std::min(threads, std::max<int64_t>(1, problem.batch));
-  return {alone, alone};
+  const int64_t processors = std::max<int64_t>(1, pool.num_threads()), threads = work < kWorthSharing ? 1 : processors;
+  const int64_t recurrent = cell.hidden * cell.rows();
+  if (work >= kWorthJoining && recurrent >= 2 * kWorthPiece && problem.batch < std::min(2 * threads, kFew + 1))
+    return {processors, std::min(threads, problem.batch * recurrent / kWorthPiece), 1};
+  const int64_t parts = std::min(threads, std::max<int64_t>(1, problem.batch));
+  return {processors, parts, parts};
 }
 
-// run(part, team): one share after another by the whole team, each by one thread alone, or the only one by all.
+// run(part, team): several shares each by one thread alone, a single one by all.
 template <typename F>
 void run_shares(Team& team, int64_t shares, const F& run) {
   if (shares == 1) return run(0, team);
@@ -174,8 +163,7 @@ void forward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::Sp
   kept.ys = outputs.take<T>();
   const State<T> last = take_state<T>(outputs);
   for (T** part : {&kept.cs, &kept.act, &kept.reset_rows}) *part = outputs.take<T>();
-  const Plan plan = plan_for(problem, pool);
-  lead(pool, plan.threads, [&](Team& team) { forward_all(problem, kept, last, plan.parts, team); });
+  plan_for(problem, pool).run(pool, [&](int64_t parts, Team& team) { forward_all(problem, kept, last, parts, team); });
 }
 
 template <typename T>
@@ -216,8 +204,7 @@ void backward_call(ffi::ThreadPool& pool, Inputs inputs, Outputs outputs, ffi::S
   for (T** part : {&gradient.W, &gradient.R, &gradient.b, &gradient.p, &gradient.Q}) *part = outputs.take<T>();
   way.d_xs = outputs.take<T>();
   way.d_first = take_state<T>(outputs);
-  const Plan plan = plan_for(way.problem, pool);
-  lead(pool, plan.threads, [&](Team& team) { backward_all(way, gradient, plan.parts, team); });
+  plan_for(way.problem, pool).run(pool, [&](int64_t parts, Team& team) { backward_all(way, gradient, parts, team); });
 }
 
 template <auto call>

@@ -1,9 +1,10 @@
-// Threads that work at one call: on sequences of their own, or, where there are fewer of those, on parts of products.
+// Threads that work at one call: on sequences of their own, or, where there are few of those, on parts of products.
 #pragma once
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -11,14 +12,11 @@
 
 namespace lstm {
 
-inline std::atomic<int64_t> at_work{0};  // threads of this process inside a call, helpers too
-
 // A leader cuts work into pieces and takes them one by one, and so does whoever helps: it ends even if no helper ever
 // comes. What comes out does not depend on who took what.
 class Team {
  public:
-  // `threads`: as many as the process has for its calls, the leader included.
-  explicit Team(int64_t threads) : threads_(std::min<int64_t>(threads, kMost)) {}
+  explicit Team(int64_t threads) : threads_(threads) {}  // the leader included
 
   int64_t threads() const { return threads_; }
 
@@ -39,27 +37,25 @@ class Team {
     if (failure_) std::rethrow_exception(failure_);
   }
 
-  // Take pieces until the leader dismisses, or until other calls need the processor; for everybody else.
-  void help() {
-    if (at_work.fetch_add(1) < threads_) {
-      for (int64_t spins = 0; at_work.load(std::memory_order_relaxed) <= threads_;) {
-        const int64_t ticket = ticket_.load(std::memory_order_acquire);
-        if (ticket < 0) break;
-        if (next(ticket) < pieces(ticket) && take()) {
-          spins = 0;
-        } else {
-          wait(spins++);
-        }
+  // Take pieces until the leader dismisses, while `wanted()`; for everybody else.
+  template <typename F>
+  void help(const F& wanted) {
+    for (int64_t spins = 0; wanted();) {
+      const int64_t ticket = ticket_.load(std::memory_order_acquire);
+      if (ticket < 0) return;
+      if (next(ticket) < pieces(ticket) && take()) {
+        spins = 0;
+      } else {
+        wait(spins++);
       }
     }
-    at_work.fetch_sub(1);
   }
 
-  void dismiss() { ticket_.store(kDismissed, std::memory_order_release); }
+  void dismiss() { ticket_.store(-kPieces, std::memory_order_release); }
 
  private:
   // How many pieces there are and which is the next are one number, read and counted up in one step.
-  static constexpr int64_t kPieces = int64_t{1} << 32, kMost = 256, kDismissed = -kPieces;
+  static constexpr int64_t kPieces = int64_t{1} << 32;
   static int64_t next(int64_t ticket) { return ticket % kPieces; }
   static int64_t pieces(int64_t ticket) { return ticket / kPieces; }
 
@@ -77,12 +73,12 @@ class Team {
   }
 
   static void wait(int64_t spins) {
-    constexpr int64_t kPatience = 1000;  // longer than the leader's own part of a step takes
+    constexpr int64_t kPatience = 1000;  // some ten microseconds: the leader's own part of a step
     if (spins >= kPatience) return std::this_thread::yield();
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
-    asm volatile("yield");
+    asm volatile("isb");
 #endif
   }
 
@@ -94,6 +90,31 @@ class Team {
   alignas(64) std::atomic<int64_t> ticket_{0};
   alignas(64) std::atomic<int64_t> done_{0};
 };
+
+inline std::atomic<int64_t> led{0};  // calls of this process that have a team, at this moment
+
+// work(team) with a team of so many threads, of which this one leads. Calls at the same time divide the processors: a
+// helper whose place belongs to another call leaves.
+template <typename Pool, typename F>
+void lead(Pool& pool, int64_t processors, int64_t threads, const F& work) {
+  const auto team = std::make_shared<Team>(threads);  // a helper may come when all is over
+  if (threads <= 1) return work(*team);
+  struct End {
+    Team& team;
+    ~End() {
+      team.dismiss();
+      led.fetch_sub(1);
+    }
+  } end{*team};
+  led.fetch_add(1);
+  const auto leader = std::this_thread::get_id();
+  for (int64_t place = 1; place < threads; ++place)
+    pool.Schedule([team, leader, place, processors] {
+      if (std::this_thread::get_id() == leader) return;  // a full pool runs tasks at once, where they are scheduled
+      team->help([&] { return place * led.load(std::memory_order_relaxed) < processors; });
+    });
+  work(*team);
+}
 
 constexpr int64_t kWorthPiece = 1 << 16;  // multiplications: below, a piece is done before it is handed over
 
