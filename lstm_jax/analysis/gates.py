@@ -107,7 +107,7 @@ def time_scales(activations: Mapping[str, jax.Array], lengths: jax.typing.ArrayL
             f"time_scales needs the forget gate 'f', got activations of {', '.join(sorted(activations))}: "
             "a variant with an open forget gate keeps its cell forever"
         )
-    return -1.0 / _mean_over_valid(jnp.log(activations["f"]), lengths)
+    return 1.0 / jnp.abs(_mean_over_valid(jnp.log(activations["f"]), lengths))
 
 
 def _mean_over_valid(values: jax.Array, lengths: jax.typing.ArrayLike | None) -> jax.Array:

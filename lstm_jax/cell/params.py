@@ -47,6 +47,11 @@ def named_shapes(variant: Variant | str, input_size: int, hidden_size: int) -> d
     return shapes
 
 
+def widened_dtype(dtype: jax.typing.DTypeLike) -> jnp.dtype:
+    """float32 for narrower types, otherwise the type itself; whatever type promotion JAX is told to do."""
+    return jnp.dtype(jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype)
+
+
 def init_params(
     key: jax.Array,
     variant: Variant | str,
@@ -89,7 +94,7 @@ def init_params(
     dtype = jnp.dtype(dtype)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"init_params: dtype must be a floating type, got {dtype}")
-    draw_dtype = jnp.promote_types(dtype, jnp.float32)
+    draw_dtype = widened_dtype(dtype)
     chosen = scheme(initializers, shapes)
     weights = {}
     for name, shape in shapes.items():

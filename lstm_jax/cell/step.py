@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax.cell.params import Params, check_no_trials, check_params
+from lstm_jax.cell.params import Params, check_no_trials, check_params, widened_dtype
 from lstm_jax.cell.variants import Variant, positive, resolve
 
 
@@ -60,9 +60,9 @@ def initial_state(
     n = variant.blocks(positive("hidden_size", hidden_size))
     if not isinstance(batch_shape, (tuple, list)):
         raise TypeError(f"batch_shape must be a tuple of sizes, such as (B,) or (), got {batch_shape!r}")
-    zeros = jnp.zeros((*batch_shape, hidden_size), dtype)
+    c, y = (jnp.zeros((*batch_shape, hidden_size), dtype) for _ in "cy")  # two buffers: either may be donated
     gates = jnp.zeros((*batch_shape, len(variant.learned_gates), n), dtype) if feeds_gates(variant) else None
-    return State(zeros, zeros, gates)
+    return State(c, y, gates)
 
 
 def feeds_gates(variant: Variant) -> bool:
@@ -103,7 +103,7 @@ def lstm_step(
 
 def state_dtype(params: Params) -> jnp.dtype:
     """The accumulation type: float32 for 16-bit weights, otherwise the weights' own."""
-    return jnp.promote_types(params.W.dtype, jnp.float32)
+    return widened_dtype(params.W.dtype)
 
 
 def check_features(name: str, x: jax.typing.ArrayLike, inputs: int) -> jax.Array:

@@ -35,9 +35,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
     for n, name in enumerate(header):
-        table.add_column(name, justify="right" if right and n else "left", no_wrap=right or n == 0)
+        table.add_column(Text(name), justify="right" if right and n else "left", no_wrap=right or n == 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from lstm_jax.cli.dispatch import DONE
+from lstm_jax.cli.pairs import hyphened
 from lstm_jax.studies.plan import Study
 from lstm_jax.train.config import Config, DataConfig, UsageError
 
@@ -66,15 +67,17 @@ def _study(options: Options) -> Study:
     if options.plan is not None:
         return _planned(options.plan)
     named = {task: replace(options.config.data, name=task) for task in options.tasks}
-    if len(named) > 1 and options.config.data.options:
-        raise UsageError("--data.options belong to one task; give several tasks their options in a --plan")
+    if len(named) > 1 and (options.config.data.options or options.config.data.test_options):
+        raise UsageError(
+            "--data.options and --data.test-options belong to one task; give several tasks their options in a --plan"
+        )
     tasks = tuple((task, replace(options.config, data=_data(data))) for task, data in named.items())
     return Study(options.out.name or "study", tasks, options.variants, options.seeds, options.reference)
 
 
 def _refuse_varied(arguments: list[str], options: Options) -> None:
     """What the study sets itself, cell by cell, or a plan says, is not silently replaced when it was asked for."""
-    given = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
+    given = {hyphened(argument.partition("=")[0]) for argument in arguments if argument.startswith("--")}
     if options.plan is not None and (more := given - set(BESIDE_A_PLAN)):
         raise UsageError(
             f"--plan {options.plan} is the whole study, got {', '.join(sorted(more))} too; leave them out"

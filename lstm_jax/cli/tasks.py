@@ -94,9 +94,12 @@ def _show(arguments: list[str]) -> int:
         )
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
-    if options.count < 1 or options.seed < 0:
-        raise UsageError(f"count must be >= 1 and seed >= 0, got {options.count} and {options.seed}")
-    return _print(options.task, options)
+    if options.count < 1 or not 0 <= options.seed < 2**32:
+        raise UsageError(f"count must be >= 1 and seed from 0 to 2**32 - 1, got {options.count} and {options.seed}")
+    try:
+        return _print(options.task, options)
+    except OverflowError as error:
+        raise UsageError(f"{name} cannot be that large: {error}") from error
 
 
 def _with_options(kind: type) -> type[Show]:

@@ -62,7 +62,7 @@ def _defaults(arguments: list[str]) -> Options:
     import argparse
 
     early = argparse.ArgumentParser(prog="lstm-jax train", add_help=False, allow_abbrev=False)
-    early.add_argument("--config", type=Path)
+    early.add_argument("--config", type=lambda path: None if path == "None" else Path(path))
     early.add_argument("--out", type=Path, default=Options.out)
     for flag in ("--resume", "--overwrite"):
         early.add_argument(flag, action="store_true")

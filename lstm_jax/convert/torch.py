@@ -48,6 +48,7 @@ def from_torch(state_dict: Mapping[str, Any], prefix: str = "") -> tuple[tuple[P
 
 def _array(value: Any) -> np.ndarray:
     """A weight for NumPy, to which PyTorch gives no bfloat16."""
+    value = value.detach().cpu() if hasattr(value, "detach") else value
     foreign = str(getattr(value, "dtype", "")) == "torch.bfloat16"
     return np.asarray(jnp.from_dlpack(value) if foreign else value)
 
@@ -58,10 +59,13 @@ def to_torch(variant: Variant | str, stack: Sequence[Sequence[Params]]) -> dict[
     bfloat16 weights leave as float32, because NumPy arrays of bfloat16 are none for PyTorch.
 
     Raises:
+        TypeError: one cell's weights.
         ValueError: a variant other than NP, which is the only one that PyTorch has; weights with a trial axis; a layer
             of more than two directions.
     """
     expect_no_peepholes(variant, "PyTorch's nn.LSTM")
+    if isinstance(stack, Params):
+        raise TypeError("expected a stack, a sequence of layers of one or two directions each: give ((params,),)")
     state_dict: dict[str, np.ndarray] = {}
     for layer, directions in enumerate(stack):
         if not 1 <= len(directions) <= 2:

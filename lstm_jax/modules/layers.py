@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.cell.params import widened_dtype
 from lstm_jax.cell.step import State, check_features, initial_state, state_dtype
 from lstm_jax.cell.variants import Variant, positive
 from lstm_jax.unroll.sequence import check_resets
@@ -64,8 +65,11 @@ class Layers:
 
     def start(self, dtype: Any) -> States:
         """Blank initial states without a batch axis, each ``(H,)``: where a learnable one starts."""
-        blank = initial_state(self.variant, (), self.hidden_size, jnp.promote_types(dtype, jnp.float32))
-        return ((blank, blank) if self.bidirectional else blank,) * self.num_layers
+
+        def blank() -> State:  # anew for each: one buffer for all could not be donated
+            return initial_state(self.variant, (), self.hidden_size, widened_dtype(dtype))
+
+        return tuple((blank(), blank()) if self.bidirectional else blank() for _ in range(self.num_layers))
 
     def run(
         self,
@@ -87,6 +91,11 @@ class Layers:
             resets = time_first(check_resets(resets, xs.shape, time_major))
         stack = cast(stack, self.dtype)
         if initial_state is None and start is not None:
+            if resets is not None:
+                raise ValueError(
+                    "LSTM: a packed sequence begins blank, not in the state that learn_initial_state learns: leave "
+                    "out resets, give initial_state, or build the module without learn_initial_state"
+                )
             initial_state = _for_each(xs.shape[1 if time_major else 0], cast(start, state_dtype(stack[0][0])))
         ys, states = unroll_stack(
             self.variant,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from lstm_jax.cell.initializers import GateBias, Initializer
-from lstm_jax.cell.params import init_params
+from lstm_jax.cell.params import init_params, widened_dtype
 from lstm_jax.cell.step import State, initial_state, lstm_step
 from lstm_jax.cell.variants import Variant, resolve
 from lstm_jax.modules.layers import Layers, States, cast
@@ -70,7 +70,8 @@ class LSTM(nn.Module):
             xs: inputs, floating.
             lengths: ``(B,)`` integers; None means T for all.
             initial_state: like the final states; None means blank, or the learned ones.
-            resets: ``(B, T)`` bool, in the order of xs: the first step of each packed sequence.
+            resets: ``(B, T)`` bool, in the order of xs: the first step of each packed sequence, which begins blank (so
+                not with learned states).
             time_major: the order of the axes of xs, resets and outputs.
             deterministic: True switches dropout off, None leaves it to the attribute.
         """
@@ -126,7 +127,7 @@ class LSTMCell(nn.RNNCellBase):
     @nn.nowrap
     def initialize_carry(self, rng: jax.Array, input_shape: tuple[int, ...]) -> State:
         """The blank state; ``rng`` is not used."""
-        dtype = jnp.promote_types(self.param_dtype if self.dtype is None else self.dtype, jnp.float32)
+        dtype = widened_dtype(self.param_dtype if self.dtype is None else self.dtype)
         return initial_state(self.variant, input_shape[:-1], self.features, dtype)
 
     @property

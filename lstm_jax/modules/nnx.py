@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from lstm_jax.cell.initializers import GateBias, Initializer
-from lstm_jax.cell.params import init_params
+from lstm_jax.cell.params import init_params, widened_dtype
 from lstm_jax.cell.step import State, initial_state, lstm_step
 from lstm_jax.cell.variants import Variant, resolve
 from lstm_jax.modules.layers import Layers, States, cast, expect_like
@@ -90,13 +90,13 @@ class LSTM(nnx.Module):
             xs: inputs, floating.
             lengths: ``(B,)`` integers; None means T for all.
             initial_state: like the final states; None means blank, or the learned ones.
-            resets: ``(B, T)`` bool, in the order of xs: the first step of each packed sequence.
+            resets: ``(B, T)`` bool, in the order of xs: the first step of each packed sequence, which begins blank (so
+                not with learned states).
             time_major: the order of the axes of xs, resets and outputs.
             deterministic: True switches dropout off, None leaves it to the attribute.
             rngs: used for dropout instead of the module's own.
         """
         off = self.deterministic if deterministic is None else deterministic
-        stream = self.rngs if rngs is None else rngs.dropout if isinstance(rngs, nnx.Rngs) else rngs
         return self.layers.run(
             core_params(self),
             _arrays(self.start),
@@ -105,8 +105,12 @@ class LSTM(nnx.Module):
             lengths=lengths,
             initial_state=initial_state,
             resets=resets,
-            dropout_key=stream() if self.layers.drops and not off else None,
+            dropout_key=self._dropout_key(rngs) if self.layers.drops and not off else None,
         )
+
+    def _dropout_key(self, rngs: nnx.Rngs | nnx.RngStream | None) -> jax.Array:
+        stream = self.rngs if rngs is None else rngs.dropout if isinstance(rngs, nnx.Rngs) else rngs
+        return stream()
 
     def set_view(self, deterministic: bool | None = None, **others: Any) -> dict[str, Any]:
         """Class method used by ``nnx.view``.
@@ -149,7 +153,7 @@ class LSTMCell(nnx.RNNCellBase):
 
     def initialize_carry(self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None) -> State:
         """The state before the first step: blank, or drawn by ``carry_init(key, shape, dtype)`` with ``rngs``."""
-        dtype = jnp.promote_types(self.param_dtype if self.dtype is None else self.dtype, jnp.float32)
+        dtype = widened_dtype(self.param_dtype if self.dtype is None else self.dtype)
         blank = initial_state(self.variant, input_shape[:-1], self.hidden_features, dtype)
         if carry_init is None:
             return blank
@@ -180,7 +184,9 @@ def set_core_params(module: LSTM | LSTMCell, params: Any) -> None:
     def write(param: nnx.Variable, new: Any) -> None:
         param.set_value(jnp.asarray(new, param.dtype))
 
-    jax.tree.map(write, _holder(module), params, is_leaf=_is_variable)
+    holder = _holder(module)  # whose tuples may have come back from a file as lists
+    for param, new in zip(jax.tree.leaves(holder, is_leaf=_is_variable), jax.tree.leaves(params), strict=True):
+        write(param, new)
 
 
 def _holder(module: LSTM | LSTMCell) -> Any:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.cell.initializers import Initializer, uniform
+from lstm_jax.cell.params import widened_dtype
 
 
 class Readout(NamedTuple):
@@ -34,7 +35,7 @@ def readout(params: Readout, ys: jax.Array) -> jax.Array:
         raise ValueError("this readout is tied and has no W of its own; put the transposed embedding in its place")
     if ys.shape[-1] != params.W.shape[0]:
         raise ValueError(f"readout expects {params.W.shape[0]} features on the last axis, got shape {ys.shape}")
-    wide = jnp.promote_types(params.W.dtype, jnp.float32)
+    wide = widened_dtype(params.W.dtype)
     product = jnp.einsum("...h,ho->...o", ys.astype(params.W.dtype), params.W, preferred_element_type=wide)
     bias = params.b.astype(wide)
     return product + jnp.broadcast_to(bias, product.shape)

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar, get_type_hints
@@ -112,7 +113,10 @@ def read_rows(path: Path) -> list[Row]:
     if not path.is_file():
         raise FileNotFoundError(f"no results at {path}; a study writes them there, or name another folder")
     content = path.read_bytes()
-    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    try:  # a spreadsheet may have put a mark in front
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
+    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
     reader = csv.DictReader(io.StringIO(text))
     missing = [name for name in Row._fields if name not in (reader.fieldnames or ())]
     if missing:

@@ -52,7 +52,8 @@ def compare(rows: Sequence[Row], reference: str = "V") -> list[Comparison]:
     neither dropped nor drawn again.
 
     Raises:
-        ValueError: for no rows; UsageError: when no row has the reference.
+        ValueError: for no rows, and for a task without any finite score or chance; UsageError: when no row has the
+            reference.
     """
     if not rows:
         raise ValueError("there is nothing to compare: no rows")
@@ -91,7 +92,9 @@ def _compare_task(rows: Sequence[Row], reference: str) -> Comparison:
 
 def _worst(rows: Sequence[Row]) -> float:
     known = [value for row in rows for value in (row.test, row.chance) if math.isfinite(value)]
-    return (min if rows[0].higher_is_better else max)(known, default=0.0)
+    if not known:
+        raise ValueError(f"{rows[0].task}: no trial has a score, and neither is chance known; nothing can be compared")
+    return (min if rows[0].higher_is_better else max)(known)
 
 
 def _score(row: Row, worst: float) -> float:

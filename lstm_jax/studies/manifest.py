@@ -12,7 +12,7 @@ from typing import Any
 
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.run import Part, Progress, finished_trials, origin
-from lstm_jax.train.records import read_file, read_mapping, write_json
+from lstm_jax.train.records import read_circumstances, write_json
 from lstm_jax.train.source import data_version
 
 MANIFEST_SECONDS = 60.0
@@ -59,7 +59,7 @@ class StudyManifest:
 
     def _write(self) -> None:
         trials = self._study.trials()
-        found = read_file(self._path, read_mapping) if self._path.is_file() and self._ran < len(trials) else {}
+        found = read_circumstances(self._path) if self._ran < len(trials) else {}
         runs = [*found.pop("earlier", []), found]
         others = [run for run in runs if run.get("trials") and not self._is_mine(run)]
         content = {

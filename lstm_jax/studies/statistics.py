@@ -76,10 +76,10 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
         ValueError: for no values, for a value that is not finite, and for a level outside (0, 1).
     """
     sample = _finite(values, "values")
-    mean = float(sample.mean())
+    mean, variance = _moments_of(sample)
     if len(sample) < FEWEST:
         return Interval(mean, math.nan, math.nan, len(sample))
-    half = _quantile(level, len(sample) - 1) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
+    half = _quantile(level, len(sample) - 1) * math.sqrt(variance) / math.sqrt(len(sample))
     return Interval(mean, mean - half, mean + half, len(sample))
 
 
@@ -94,10 +94,11 @@ def welch(values: Sequence[float], reference: Sequence[float], level: float = 0.
     from scipy.stats import t as student
 
     ours, theirs = _finite(values, "values"), _finite(reference, "reference values")
-    mean = float(ours.mean() - theirs.mean())
+    (ours_mean, ours_variance), (theirs_mean, theirs_variance) = _moments_of(ours), _moments_of(theirs)
+    mean = ours_mean - theirs_mean
     if min(len(ours), len(theirs)) < 2:
         return Difference(mean, math.nan, math.nan, math.nan)
-    shares = [float(side.var(ddof=1)) / len(side) for side in (ours, theirs)]
+    shares = [ours_variance / len(ours), theirs_variance / len(theirs)]
     error = math.sqrt(sum(shares))
     if error == 0.0:
         return Difference(mean, mean, mean, 1.0 if mean == 0.0 else 0.0)
@@ -120,7 +121,7 @@ def bootstrap_difference(
     """
     ours, theirs = _finite(values, "values"), _finite(reference, "reference values")
     _check_bootstrap(level, draws)
-    mean = float(ours.mean() - theirs.mean())
+    mean = _moments_of(ours)[0] - _moments_of(theirs)[0]
     if min(len(ours), len(theirs)) < 2:
         return BootstrapDifference(mean, math.nan, math.nan)
     rng = np.random.default_rng(seed)
@@ -249,6 +250,14 @@ def _moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     offsets = samples[:, 0]
     rests = samples - offsets[:, None]
     return offsets + rests.mean(axis=1), rests.var(axis=1, ddof=1)
+
+
+def _moments_of(sample: np.ndarray) -> tuple[float, float]:
+    """Mean and unbiased variance of one sample (N,); one value has a variance of NaN."""
+    if len(sample) < 2:
+        return float(sample[0]), math.nan
+    (mean,), (variance,) = _moments(sample[None])
+    return float(mean), float(variance)
 
 
 def _resampled(sample: np.ndarray, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

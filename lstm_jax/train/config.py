@@ -238,6 +238,8 @@ class TrainConfig:
         at_least(self, 0, "seed", "data_seed")
         if self.seed + self.trials > 2**32:
             raise ValueError(f"TrainConfig: seeds must be below 2**32, got {self.seed} + {self.trials} trials")
+        if self.data_seed is not None and self.data_seed >= 2**32:
+            raise ValueError(f"TrainConfig: data_seed must be below 2**32, got {self.data_seed}")
         if self.parallel != "none" and self.trials > 1:
             raise ValueError(
                 f"TrainConfig: parallel={self.parallel!r} splits the batch of one run, got trials={self.trials}; "

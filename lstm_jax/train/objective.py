@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.cell.params import widened_dtype
 from lstm_jax.names import nearest
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train import ctc, student_t
@@ -116,7 +117,7 @@ def _values(loss: str, outputs: jax.Array, batch: Batch) -> dict[str, Counted]:
     names = metric_names(loss)
     if outputs.shape[:2] != batch.loss_mask.shape:
         raise ValueError(f"outputs {outputs.shape} and loss_mask {batch.loss_mask.shape} must share (T, B)")
-    wide = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
+    wide = outputs.astype(widened_dtype(outputs.dtype))
     outputs = jnp.where(batch.loss_mask[..., None], wide, 0)  # before the metric: 0 times NaN is NaN on the way back
     found = zip(names, LOSSES[loss][1](outputs, batch), strict=True)
     return {name: (value.astype(outputs.dtype), weight.astype(outputs.dtype)) for name, (value, weight) in found}

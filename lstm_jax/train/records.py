@@ -9,6 +9,7 @@ import secrets
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -173,6 +174,19 @@ def read_file(path: Path, read: Callable[[str], Any]) -> Any:
         raise ValueError(f"{path} cannot be read: {error}; restore it, or start again (--overwrite)") from error
 
 
+def read_circumstances(path: Path) -> dict[str, Any]:
+    """What a manifest says; one that cannot be read is set aside with a warning: no run depends on what it tells."""
+    if not path.is_file():
+        return {}
+    try:
+        return read_mapping(path.read_text())
+    except (ValueError, TypeError) as error:
+        aside = path.with_name(f"{path.name}.damaged")
+        os.replace(path, aside)
+        warnings.warn(f"{path} cannot be read: {error}; set aside as {aside.name}, begun anew", stacklevel=3)
+        return {}
+
+
 def read_mapping(text: str) -> dict[str, Any]:
     """A JSON object; a ValueError or TypeError where it is none."""
     return dict(json.loads(text))
@@ -206,7 +220,7 @@ class Manifest:
     def __post_init__(self) -> None:
         """Start the clock, and keep what earlier sittings of the same run wrote."""
         self._clock = time.perf_counter()
-        before = read_file(self.path, read_mapping) if self.path.is_file() and self.resumed_at is not None else {}
+        before = {} if self.resumed_at is None else read_circumstances(self.path)
         self._sittings = before.get("sittings", [])
         self._now: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -267,6 +281,9 @@ class MetricsFile:
 def _rows(path: Path) -> list[list[str]]:
     if not path.is_file():
         return []
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    return [row for row in csv.reader(whole.splitlines()[1:]) if row]
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    try:
+        return [row for row in csv.reader(whole.decode().splitlines()[1:]) if row]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} cannot be read: {error}; restore it, or start again (--overwrite)") from error

@@ -19,6 +19,8 @@ def check_lengths(lengths: jax.typing.ArrayLike, steps: int, batch: int) -> jax.
         TypeError: lengths are not integers.
         ValueError: wrong shape, a negative length, or one beyond T.
     """
+    if isinstance(lengths, (list, tuple)) and any(isinstance(length, jax.core.Tracer) for length in lengths):
+        lengths = jnp.stack([jnp.asarray(length) for length in lengths])  # ``jit`` traces a list one by one
     lengths = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
     if lengths.shape == (0,):
         lengths = lengths.astype(np.int32)  # an empty list has no type of its own

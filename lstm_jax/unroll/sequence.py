@@ -97,7 +97,8 @@ def _layer(variant: Variant, reverse: bool, run, chunk: int | None, params: Para
     params, xs, state, valid, start = _equally_varying((params, clean(xs, valid), state, valid, start))
     if steps:
         run = partial(run, variant, reverse)
-        run = run if chunk is None else partial(_in_chunks, run, chunk, reverse)
+        known = isinstance(steps, int)  # not in an export for any T, which has no gradient to save memory for
+        run = partial(_in_chunks, run, chunk, reverse) if chunk is not None and known else run
         ys, state = run(params, xs, state, valid, start)
     else:
         ys = jnp.zeros((0, *state.y.shape), state.y.dtype)

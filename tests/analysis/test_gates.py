@@ -100,3 +100,8 @@ def test_time_scale_of_a_cell_without_forget_gate_is_an_error():
     params, xs = cell_and_inputs("NFG")
     with pytest.raises(ValueError, match="needs the forget gate 'f', got activations of c, i, o, y, z"):
         time_scales(record_gates("NFG", params, xs))
+
+
+def test_a_gate_that_never_closes_keeps_forever():
+    scales = time_scales({"f": jnp.ones((4, 2, 3)).at[:, :, 1].set(0.5)})
+    np.testing.assert_allclose(scales, [np.inf, 1 / np.log(2), np.inf], rtol=1e-6)

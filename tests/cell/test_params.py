@@ -151,3 +151,10 @@ def test_a_bias_named_among_the_initializers_is_not_overridden():
 def test_an_initializer_that_gives_no_array_is_named():
     with pytest.raises(ValueError, match="initializer of W_z returned a list, expected an array"):
         lj.init_params(jax.random.key(0), "V", 3, 4, initializers={"W": lambda key, shape, dtype: [0.0]})
+
+
+@pytest.mark.parametrize("variant", ["V", "FGR"])
+def test_a_blank_state_may_be_donated(variant):
+    params = lj.init_params(jax.random.key(0), variant, 3, 4)
+    step = jax.jit(lambda state, x: lj.lstm_step(variant, params, state, x)[0], donate_argnums=0)
+    assert step(lj.initial_state(variant, (2,), 4), jnp.ones((2, 3))).c.shape == (2, 4)

@@ -97,6 +97,7 @@ def test_the_help_lists_every_verb(capsys):
         (["study", "--dry-run", "--data.name=copy"], "a study sets --data.name itself; name the tasks with --tasks"),
         (["study", "--dry-run", "--train.trials", "3"], "a study sets --train.trials itself; give their number with"),
         (["study", "--dry-run", "--variants", "V", "NFK"], "did you mean 'NFG'"),
+        (["study", "--tasks", "adding", "copy", "--data.test-options", "longest", "9"], "belong to one task"),
         (["study", "--dry-run", "--reference", "VV"], "did you mean 'V'"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from fabricated import TRIAL
 from rich.console import Console
 
-from lstm_jax.cli.console import StudyWatch, clock, time_left
+from lstm_jax.cli.console import StudyWatch, clock, print_comparison, print_table, time_left
 from lstm_jax.studies.plan import Study, Trial
 from lstm_jax.studies.run import Progress, run_study
 from lstm_jax.train.config import Config
@@ -92,3 +92,11 @@ def test_the_time_left_follows_the_trials_of_the_same_task_and_variant():
     progress = Progress(running, 3, 8, 0, waiting, tuple(rows))
     assert time_left(progress) == 11 + 4 + 4 + 7.5 + 0.75 * 11
     assert time_left(Progress(running, 0, 8, 0, waiting, ())) is None
+
+
+def test_brackets_in_a_label_are_no_markup(capsys):
+    rows = [TRIAL._replace(task="adding [/long]", variant=variant, seed=seed) for variant in "VN" for seed in (0, 1)]
+    print_comparison(rows, "V")
+    print_table(["[red]name"], [["[/x]"]], title="[bold]")
+    shown = capsys.readouterr().out
+    assert "adding [/long]: " in shown and "[red]name" in shown and "[/x]" in shown and "[bold]" in shown

@@ -26,3 +26,9 @@ def test_only_names_of_data_options_are_split_at_equals_signs():
     arguments = ["--out", "a=b", "--data.options", "order", "x=y", "rule=p=q", "--train.seed=4", "c=d"]
     assert split_pairs(arguments) == [*arguments[:5], "rule", "p=q", *arguments[6:]]
     assert split_pairs(["--data.test-options=length=9"]) == ["--data.test-options", "length", "9"]
+
+
+def test_underscores_are_taken_for_hyphens(capsys):
+    assert main(["train", "--print-config", "--data.test_options", "length=30", "--train.data_seed=3"]) == 0
+    config = from_json(capsys.readouterr().out)
+    assert config.data.test_options == (("length", 30),) and config.train.data_seed == 3

@@ -97,6 +97,8 @@ def test_the_help_of_a_task_lists_its_options_with_their_defaults(capsys):
         (["show", "adding", "--length", "1"], "length must be >= 2, got 1"),
         (["show", "group_words", "--group", "a5"], "did you mean 'A5'"),
         (["show", "adding", "--count", "0"], "count must be >= 1"),
+        (["show", "adding", "--seed", str(2**64)], "seed from 0 to"),
+        (["show", "adding", "--length", str(10**12)], "adding cannot be that large"),
     ],
 )
 def test_a_typo_is_a_usage_error_that_suggests_the_nearest(arguments, hint, capsys):

@@ -40,3 +40,8 @@ def test_a_busy_run_folder_is_a_sentence_and_an_error(tmp_path, capsys):
         assert main(["train", "--out", str(tmp_path / "run"), "--train.steps", "1", "--quiet"]) == 1
     assert f"in use by process {os.getpid()}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_file_of_settings_may_be_said(capsys):
+    assert main(["train", "--config", "None", "--print-config"]) == 0
+    assert capsys.readouterr().out == to_json(Config())

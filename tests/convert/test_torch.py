@@ -123,3 +123,15 @@ def test_bfloat16_weights_leave_as_float32(torch):
     exported = {name: torch.from_numpy(array) for name, array in to_torch("NP", stack).items()}
     torch.nn.LSTM(I, H, num_layers=2, bidirectional=True).load_state_dict(exported)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b.astype(jnp.float32)), from_torch(exported), stack)
+
+
+def test_parameters_that_learn_are_read_too():
+    torch = pytest.importorskip("torch")
+    lstm = torch.nn.LSTM(I, H)
+    (((got,),), ((want,),)) = from_torch(dict(lstm.named_parameters())), from_torch(lstm.state_dict())
+    np.testing.assert_array_equal(got.R, want.R)
+
+
+def test_weights_of_one_cell_are_no_stack():
+    with pytest.raises(TypeError, match=r"give \(\(params,\),\)"):
+        to_torch("NP", lj.init_params(jax.random.key(0), "NP", I, H))

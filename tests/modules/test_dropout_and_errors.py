@@ -161,3 +161,30 @@ def test_a_stack_refuses_a_rate_that_is_none(rate):
 def test_a_drawn_carry_needs_a_stream():
     with pytest.raises(ValueError, match="give it rngs"):
         nnx.LSTMCell(I, H, rngs=flax_nnx.Rngs(0)).initialize_carry((B, I), carry_init=jax.nn.initializers.normal())
+
+
+def test_streams_without_dropout_are_no_matter_where_nothing_is_dropped():
+    rngs = flax_nnx.Rngs(params=0)
+    np.testing.assert_array_equal(build()(XS, rngs=rngs)[0], build()(XS)[0])
+    lstm = build(num_layers=2, dropout=0.5)
+    np.testing.assert_array_equal(lstm(XS, deterministic=True, rngs=rngs)[0], lstm(XS, deterministic=True)[0])
+
+
+def test_a_module_with_learned_states_may_be_donated():
+    graph, state = flax_nnx.split(build(num_layers=2, bidirectional=True, learn_initial_state=True))
+    kept = jax.jit(lambda state: jax.tree.map(lambda leaf: leaf + 1.0, state), donate_argnums=0)(state)
+    assert flax_nnx.merge(graph, kept)(XS)[0].shape == (B, T, 2 * H)
+
+
+def test_packed_sequences_do_not_begin_in_a_learned_state():
+    lstm, marks = build(learn_initial_state=True), jnp.zeros((B, T), bool).at[:, 2].set(True)
+    with pytest.raises(ValueError, match="a packed sequence begins blank"):
+        lstm(XS, resets=marks)
+    states = lstm(XS)[1]
+    assert lstm(XS, resets=marks, initial_state=states)[0].shape == (B, T, H)
+
+
+def test_weights_that_came_back_as_lists_are_written():
+    first, second = build(num_layers=2), nnx.LSTM(I, H, num_layers=2, rngs=flax_nnx.Rngs(1))
+    nnx.set_core_params(second, [list(layer) for layer in nnx.core_params(first)])
+    np.testing.assert_array_equal(second(XS)[0], first(XS)[0])

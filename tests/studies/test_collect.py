@@ -106,3 +106,19 @@ def test_trials_can_be_forgotten(tmp_path):
     logged(path, "a", "b", "c")
     forget(path, ["b", "unknown"])
     assert list(read_log(path)) == ["a", "c"]
+
+
+def test_a_mark_that_a_spreadsheet_puts_in_front_is_passed_over(tmp_path):
+    path = tmp_path / "results.csv"
+    write_rows(path, [TRIAL])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_rows(path) == [TRIAL]
+
+
+@pytest.mark.parametrize("name", ["results.csv", "results.csv.gz"])
+def test_a_damaged_file_is_named(tmp_path, name):
+    path = tmp_path / name
+    write_rows(path, [TRIAL])
+    path.write_bytes(path.read_bytes()[:-9] + b"\xe9")
+    with pytest.raises(ValueError, match=f"{name} cannot be read"):
+        read_rows(path)

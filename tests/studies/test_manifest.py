@@ -112,7 +112,8 @@ def test_the_manifest_says_which_version_of_a_data_set_was_learned(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[1]"])
-def test_a_damaged_manifest_is_named(tmp_path, text):
+def test_a_damaged_manifest_is_set_aside_and_stops_nothing(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(ValueError, match="manifest.json cannot be read"):
+    with pytest.warns(UserWarning, match=r"manifest.json cannot be read.*manifest.json.damaged"):
         run(tmp_path, "a", progress(0))
+    assert (tmp_path / "manifest.json.damaged").read_text() == text and read(tmp_path)["trials"] == 0

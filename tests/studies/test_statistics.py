@@ -256,3 +256,12 @@ def test_log_rank_is_mantels_test_whoever_is_given_up_when(done, given_up, other
 def test_log_rank_of_groups_in_which_nothing_happened_says_nothing():
     assert math.isnan(log_rank(Waits([], [5, 5]), Waits([], [5])))
     assert math.isnan(log_rank(Waits([9], []), Waits([], [3, 3]))), "nobody was left to compare with"
+
+
+@pytest.mark.parametrize("value", [1 / 6, 0.1, 1e-30, 3e38])
+@pytest.mark.parametrize(("ours", "theirs"), [(6, 20), (3, 10), (7, 7)])
+def test_equal_scores_are_equal_however_many(value, ours, theirs):
+    """NumPy's mean of equal numbers rounds, by another amount for another count."""
+    assert welch([value] * ours, [value] * theirs) == (0.0, 0.0, 0.0, 1.0)
+    assert mean_interval([value] * theirs) == (value, value, value, theirs)
+    assert bootstrap_difference([value] * ours, [value] * theirs).mean == 0.0

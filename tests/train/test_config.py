@@ -177,3 +177,8 @@ def test_numpy_scalars_and_whole_numbers_become_plain_numbers():
     assert [type(value) for value in plain] == [int, bool, float]
     assert type(config.optimizer.clip_norm) is float, "equal settings have equal texts, hence equal cells of a study"
     assert [type(value) for _, value in config.data.options] == [int, type(None), float]
+
+
+def test_a_seed_of_the_data_is_a_seed():
+    with pytest.raises(ValueError, match="data_seed must be below"):
+        TrainConfig(data_seed=2**32)

@@ -206,3 +206,24 @@ def test_a_row_without_a_step_is_told(tmp_path):
     (tmp_path / "metrics.csv").write_text("step,seed,loss\nx,0,1\n")
     with pytest.raises(ValueError, match="metrics.csv has a row that begins with 'x'"):
         MetricsFile(tmp_path / "metrics.csv", ["loss"], 3)
+
+
+def test_a_torn_line_may_hold_any_bytes_and_a_damaged_one_names_the_file(tmp_path):
+    path = tmp_path / "metrics.csv"
+    with MetricsFile(path, ["loss"], 0) as file:
+        file.append(2, 1, {"loss": 0.5})
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"4,1,\xff\xfe")
+    with MetricsFile(path, ["loss"], 2):
+        assert path.read_bytes() == whole
+    path.write_bytes(whole + b"4,1,\xff\n")
+    with pytest.raises(ValueError, match=r"metrics.csv cannot be read"):
+        MetricsFile(path, ["loss"], 2)
+
+
+def test_a_damaged_manifest_does_not_stop_a_run_that_goes_on(tmp_path):
+    path = tmp_path / "manifest.json"
+    path.write_text("{")
+    with pytest.warns(UserWarning, match=r"set aside as manifest.json.damaged"):
+        Manifest(path, [0], resumed_at=2)
+    assert path.is_file() and (tmp_path / "manifest.json.damaged").read_text() == "{"

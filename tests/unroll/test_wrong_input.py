@@ -211,3 +211,27 @@ def test_an_empty_batch_gives_empty_outputs(backend, lengths):
     ys, state = lj.unroll("V", PARAMS, jnp.zeros((T, 0, I)), lengths, backend=backend)
     assert ys.shape == (T, 0, H)
     assert state.c.shape == (0, H)
+
+
+def test_a_list_of_lengths_may_pass_through_jit():
+    params, xs = lj.init_params(jax.random.key(0), "V", 3, 4), jnp.ones((6, 2, 3))
+    run = lambda xs, lengths: lj.unroll("V", params, xs, lengths)[0]  # noqa: E731
+    np.testing.assert_allclose(jax.jit(run)(xs, [5, 3]), run(xs, [5, 3]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["scan", "fused"])
+def test_16_bit_weights_need_no_promotion_of_types(backend):
+    with jax.numpy_dtype_promotion("strict"):
+        params = lj.init_params(jax.random.key(0), "V", 3, 4, dtype=jnp.bfloat16)
+        slopes = jax.grad(lambda p: lj.unroll("V", p, jnp.ones((6, 2, 3)), [6, 2], backend=backend)[0].sum())(params)
+    assert slopes.R.dtype == jnp.bfloat16
+
+
+def test_a_program_for_any_length_ignores_the_chunks():
+    from jax import export
+
+    params = lj.init_params(jax.random.key(0), "V", 3, 4)
+    run = lambda xs: lj.unroll("V", params, xs, backend="fused", remat_chunk=2)[0]  # noqa: E731
+    shape = jax.ShapeDtypeStruct(export.symbolic_shape("t, b, 3"), jnp.float32)
+    xs = jax.random.normal(jax.random.key(1), (5, 2, 3))
+    np.testing.assert_allclose(export.export(jax.jit(run))(shape).call(xs), run(xs), rtol=1e-5, atol=1e-7)
