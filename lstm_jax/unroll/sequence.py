@@ -99,12 +99,24 @@ def _layer(variant: Variant, reverse: bool, run, chunk: int | None, params: Para
         run = partial(run, variant, reverse)
         known = isinstance(steps, int)  # not in an export for any T, which has no gradient to save memory for
         run = partial(_in_chunks, run, chunk, reverse) if chunk is not None and known else run
-        ys, state = run(params, xs, state, valid, start)
+        begun = state if valid is None else _of_rows(valid[0], state, jax.tree.map(jnp.zeros_like, state))
+        ys, last = run(params, xs, begun, valid, start)
+        state = last if valid is None else _of_rows(valid[0], last, state)
     else:
         ys = jnp.zeros((0, *state.y.shape), state.y.dtype)
     if valid is not None:
         ys = jnp.where(jnp.broadcast_to(valid[..., None], ys.shape), ys, jnp.zeros_like(ys))
     return ys, state
+
+
+def _of_rows(chosen: jax.Array, state: State, other: State) -> State:
+    """The rows ``chosen (B,)`` of a state, the rest of another: with length 0, not even NaN reaches a gradient."""
+
+    def choose(one: jax.Array, another: jax.Array) -> jax.Array:
+        rows = jnp.broadcast_to(chosen.reshape(-1, *(1,) * (one.ndim - 1)), one.shape)
+        return jnp.where(rows, one, another)
+
+    return jax.tree.map(choose, state, other)
 
 
 def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State, valid, start):

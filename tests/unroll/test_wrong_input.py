@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
+from lstm_jax.unroll import kernel_is_here
 
 T, B, I, H = 5, 2, 3, 4
 PARAMS = lj.init_params(jax.random.key(0), "V", I, H)
@@ -235,3 +236,23 @@ def test_a_program_for_any_length_ignores_the_chunks():
     shape = jax.ShapeDtypeStruct(export.symbolic_shape("t, b, 3"), jnp.float32)
     xs = jax.random.normal(jax.random.key(1), (5, 2, 3))
     np.testing.assert_allclose(export.export(jax.jit(run))(shape).call(xs), run(xs), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("backend", ["scan", "fused", *(["native"] if kernel_is_here() else [])])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_state_of_a_row_without_a_step_reaches_no_gradient(backend, reverse):
+    """A batch may be filled up with rows of length 0 whose states hold anything; they are held all the same."""
+    params, xs = lj.init_params(jax.random.key(0), "FGR", 3, 4), jax.random.normal(jax.random.key(1), (6, 2, 3))
+    blank = lj.initial_state("FGR", (2,), 4)
+    odd = jax.tree.map(lambda leaf: leaf.at[0].set(jnp.nan), blank)
+
+    def slopes(state):
+        def loss(params):
+            ys, last = lj.unroll("FGR", params, xs, [0, 6], state, reverse=reverse, backend=backend)
+            return (ys**2).sum() + last.c[1].sum(), last
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    (got, last), (want, _) = slopes(odd), slopes(blank)
+    jax.tree.map(np.testing.assert_array_equal, got, want)
+    assert np.isnan(last.c[0]).all() and np.isfinite(last.c[1]).all()
