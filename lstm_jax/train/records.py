@@ -171,7 +171,11 @@ def read_file(path: Path, read: Callable[[str], Any]) -> Any:
     try:
         return read(path.read_text())
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}; restore it, or start again (--overwrite)") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} cannot be read: {error}; restore it, or start again (--overwrite)")
 
 
 def read_circumstances(path: Path) -> dict[str, Any]:
@@ -286,4 +290,4 @@ def _rows(path: Path) -> list[list[str]]:
     try:
         return [row for row in csv.reader(whole.decode().splitlines()[1:]) if row]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} cannot be read: {error}; restore it, or start again (--overwrite)") from error
+        raise _unreadable(path, error) from error

@@ -215,17 +215,23 @@ def test_an_empty_batch_gives_empty_outputs(backend, lengths):
 
 
 def test_a_list_of_lengths_may_pass_through_jit():
-    params, xs = lj.init_params(jax.random.key(0), "V", 3, 4), jnp.ones((6, 2, 3))
+    params, xs = lj.init_params(jax.random.key(0), "V", 3, 4), jax.random.normal(jax.random.key(1), (6, 2, 3))
     run = lambda xs, lengths: lj.unroll("V", params, xs, lengths)[0]  # noqa: E731
     np.testing.assert_allclose(jax.jit(run)(xs, [5, 3]), run(xs, [5, 3]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("backend", ["scan", "fused"])
 def test_16_bit_weights_need_no_promotion_of_types(backend):
-    with jax.numpy_dtype_promotion("strict"):
-        params = lj.init_params(jax.random.key(0), "V", 3, 4, dtype=jnp.bfloat16)
-        slopes = jax.grad(lambda p: lj.unroll("V", p, jnp.ones((6, 2, 3)), [6, 2], backend=backend)[0].sum())(params)
-    assert slopes.R.dtype == jnp.bfloat16
+    xs = jax.random.normal(jax.random.key(1), (6, 2, 3))
+
+    def slopes(promotion):
+        with jax.numpy_dtype_promotion(promotion):
+            params = lj.init_params(jax.random.key(0), "V", 3, 4, dtype=jnp.bfloat16)
+            return jax.grad(lambda p: lj.unroll("V", p, xs, [6, 2], backend=backend)[0].sum())(params)
+
+    got = slopes("strict")
+    assert got.R.dtype == jnp.bfloat16
+    jax.tree.map(np.testing.assert_array_equal, got, slopes("standard"))
 
 
 def test_a_program_for_any_length_ignores_the_chunks():

@@ -60,13 +60,9 @@ void run_backward(const WayBack<T>& way, const Panels<T>& W, const Panels<T>& R,
   };
   auto learn = [&](int64_t begin, int64_t end, const T* errors) {  // of weights from inputs `begin` .. `end`
     constexpr int kPanel = Lanes<T>::kPanel;
-    const T* const* inputs = each_row(left + begin, end - begin, 1);
-    share_panels<T>(team, end - begin, gathered, G, [&](int64_t first, int64_t last) {
-      const int64_t column = first * kPanel, columns = std::min(last * kPanel, G) - column;
-      const auto panels = pack(errors + column, gathered, columns, wide, packed + gathered * column);
-      multiply_panels(end - begin, inputs, apart, panels, 0, last - first,
-                      sums.weights + begin * kPanel + column * fan_in, kPanel, fan_in * kPanel);
-    });
+    const auto panels = pack_all(team, pack<T>, errors, 1, gathered, G, wide, packed);
+    multiply(team, end - begin, each_row(left + begin, end - begin, 1), apart, panels, sums.weights + begin * kPanel,
+             kPanel, fan_in * kPanel);
   };
   auto flush = [&] {
     if (way.d_xs && gathered) {

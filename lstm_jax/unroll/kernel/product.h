@@ -150,7 +150,7 @@ void wide_tile(int64_t width, int64_t depth, const T* const* row, int64_t step, 
 // at least padded(columns), or in panels themselves.
 template <typename T>
 void multiply_panels(int64_t count, const T* const* rows, int64_t step, const Panels<T>& weights, int64_t first,
-                     int64_t last, T* sums, int64_t stride, int64_t across = Lanes<T>::kPanel) {
+                     int64_t last, T* sums, int64_t stride, int64_t across) {
   const int64_t panels = last - first, apart = weights.depth * Lanes<T>::kPanel;
   const T* panel = weights.data + first * apart;
   sums += first * across;

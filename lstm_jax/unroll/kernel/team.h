@@ -146,9 +146,9 @@ Panels<T> pack_all(Team& team, const F& how, const T* source, int64_t apart, int
 // As `multiply_panels`, all of them, by as many of the team as are worth it.
 template <typename T>
 void multiply(Team& team, int64_t count, const T* const* rows, int64_t step, const Panels<T>& weights, T* sums,
-              int64_t stride) {
+              int64_t stride, int64_t across = Lanes<T>::kPanel) {
   share_panels<T>(team, count, weights.depth, weights.columns, [&](int64_t first, int64_t last) {
-    multiply_panels(count, rows, step, weights, first, last, sums, stride);
+    multiply_panels(count, rows, step, weights, first, last, sums, stride, across);
   });
 }
 
