@@ -50,7 +50,7 @@ def conduct(
 
     from lstm_jax.analysis.battery_report import publish, table
     from lstm_jax.studies.battery_results import read_results
-    from lstm_jax.studies.battery_run import run_battery
+    from lstm_jax.studies.battery_workers import run_battery
     from lstm_jax.train.machine import describe_machine
     from lstm_jax.train.records import alone_in, write_json
 

@@ -84,6 +84,8 @@ def below(word: jax.Array, count: int) -> jax.Array:
 _BEGIN = reber.ALPHABET.index("B")
 _SYMBOLS = reber.EDGES.ravel().astype(np.int32)
 _NODES = np.take_along_axis(reber.NEXT, reber.EDGES, axis=1).ravel().astype(np.int32)
+_LEGAL = (reber.LEGAL << np.arange(reber.LEGAL.shape[1])).sum(axis=1).astype(np.int32)
+"""The symbols that may follow a node, a bit each: one number is looked up for a trial, not a row."""
 
 
 def _reber(task: reber.ContinualReber, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
@@ -100,7 +102,8 @@ def _reber_successors(task: reber.ContinualReber, state: State, t: jax.Array, wo
     """The same strings; the target shows every symbol that may come next, not only the one that does."""
     after, shown = _reber(task, state, t, words)
     node = jnp.where(t == 0, reber.OPENED, state[1])
-    return after, shown._replace(target=jnp.asarray(reber.LEGAL.T, jnp.float32)[:, node])
+    legal = jnp.asarray(_LEGAL)[node][None] >> jnp.arange(task.output_size)[:, None]
+    return after, shown._replace(target=(legal & 1).astype(jnp.float32))
 
 
 def _order(

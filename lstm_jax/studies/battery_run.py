@@ -1,14 +1,11 @@
-"""Running rows of the battery: trials side by side on one core, rows side by side on several, stopped and resumed."""
+"""Running a row of the battery: trials side by side in one compiled loop, stopped and resumed."""
 
 from __future__ import annotations
 
 import io
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +17,18 @@ from lstm_jax.online import guessing, streams, strings, trials
 from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.online.material import material
 from lstm_jax.online.strings import StringProtocol
-from lstm_jax.studies.battery import BATTERY
-from lstm_jax.studies.battery_results import TrialResult, write_results
+from lstm_jax.studies.battery_results import TrialResult
 from lstm_jax.studies.battery_row import BatteryRow
-from lstm_jax.train.machine import code_label, cores, describe_code, describe_machine
+from lstm_jax.train.machine import code_label, describe_code, describe_machine
 from lstm_jax.train.records import write_atomically
 
 LANES = 8
-"""Trials are padded to a multiple of this, so that they fill the vector units; the padding repeats the last seed."""
+"""Trials are padded to a multiple of this, so that they fill the vector units."""
+WIDE = 64
+"""More trials than this take turns in loops of their own: beyond it XLA's machine code is half as fast (measured)."""
+NARROW = 16
+"""The loop of a row with more trials than ``LANES`` never becomes narrower: XLA adds some sums of 8 lanes in another
+order, and what a trial does may not depend on when those beside it were done."""
 CALL_SECONDS = 4.0
 """Wall time of one call into a compiled loop: how long an interrupt waits, and how often a row is saved."""
 
@@ -69,75 +70,124 @@ def run_row(
         over: asked after every call into the compiled loop: whether to leave the rest for another time.
         on_moment: told after every call into the compiled loop.
     """
-    seeds = np.minimum(np.arange(-(-count // LANES) * LANES), count - 1)
-    begin, advance, stride = _functions(row, seeds)
-    course = _load(file_of(folder, row.name, ".npz"), row, count, Course(begin(), 0, 0.0))
-    advance(begin(), 0)  # compile outside the clock
+    course = _load(file_of(folder, row.name, ".npz"), row, count, Course(begin_row(row, np.arange(count)), 0, 0.0))
+    loop, stride = None, ROUNDS if row.streams else row.protocol.every
     while True:
-        met = np.atleast_2d(np.asarray(course.state.met))[-1, :count] > 0
-        seen = _seen(course, count)
+        met, seen = _met(course)[-1] > 0, _seen(course, count)
         cost = course.seconds / max(course.steps, 1) * 1e6
         on_moment(Moment(row.name, int(seen.mean()), int(met.sum()), count, cost))
-        if (met | (seen >= row.cap)).all() or over():
+        live = np.flatnonzero(~met & (seen < row.cap))
+        if not len(live) or over():
             break
+        if loop is None or 2 * lane_count(len(live), count) <= loop.width:
+            loop = _Loop(row, live, count)  # trials that are done take no more of its time
+            loop.advance(course.state, 0)  # compile outside the clock
         started = time.perf_counter()
-        state, steps = advance(course.state, stride)
-        steps = int(steps)  # waits for the result
+        state, steps = loop.advance(course.state, stride)
         spent = time.perf_counter() - started
-        # Padding repeats a trial: its steps are not counted twice.
-        course = Course(state, course.steps + steps * count // len(seeds), course.seconds + spent)
+        course = Course(state, course.steps + steps, course.seconds + spent)
         if spent < CALL_SECONDS / 2:
             stride *= 2
         _save(file_of(folder, row.name, ".npz"), row, count, course)
-    return _results(row, seeds, count, course)
+    return _results(row, count, course)
 
 
-class Way(NamedTuple):
-    """How trials begin; how they go on for so many sequences (streams: rounds), and the steps that took; the first
-    number of these.
+def lane_count(trials: int, of: int) -> int:
+    """How wide the loop of so many trials is, in a row that began with ``of`` of them."""
+    return max(-(-trials // LANES) * LANES, min(NARROW, -(-of // LANES) * LANES))
+
+
+def begin_row(row: BatteryRow, seeds: np.ndarray) -> Any:
+    """Trials with these seeds ``(N,)`` before their first sequence."""
+    return _module(row).begin(row.protocol, jnp.asarray(seeds))
+
+
+def _module(row: BatteryRow) -> Any:
+    if row.streams:
+        return streams
+    return {StringProtocol: strings, GuessProtocol: guessing}.get(type(row.protocol), trials)
+
+
+class _Part(NamedTuple):
+    """Trials in one compiled loop: ``lanes (L,)``, which of the row, which are their seeds too; ``places``: the same,
+    padded to the width of the loop by copies that count as done; what strings they read.
     """
 
-    begin: Callable[[], Any]
-    advance: Callable[[Any, int], tuple[Any, Any]]
-    stride: int
+    lanes: np.ndarray
+    places: np.ndarray
+    material: tuple[Any, ...]
+
+
+class _Loop:
+    """Some trials of a row, ``WIDE`` side by side and then the next.
+
+    Args:
+        row: theirs.
+        lanes: ``(L,)`` which of its trials.
+        of: how many it began with.
+    """
+
+    def __init__(self, row: BatteryRow, lanes: np.ndarray, of: int) -> None:
+        self.row, self.parts = row, list[_Part]()
+        for some in np.array_split(lanes, -(-len(lanes) // WIDE)):
+            places = np.resize(some, lane_count(len(some), of))
+            self.parts.append(_Part(some, places, _material(row, places)))
+        self.width = sum(len(part.places) for part in self.parts)
+
+    def advance(self, state: Any, stride: int) -> tuple[Any, int]:
+        """Go on for so many sequences (streams: rounds).
+
+        Args:
+            state: of all trials of the row.
+            stride: how far.
+
+        Returns:
+            The state of all trials, these further; the steps that they took.
+        """
+        after, steps = state, 0
+        for part in self.parts:
+            some, taken = self._part_advanced(part, state, stride)
+            after, steps = jax.tree.map(partial(_put_back, part.lanes), after, some), steps + int(taken)
+        return after, steps
+
+    def _part_advanced(self, part: _Part, state: Any, stride: int) -> tuple[Any, Any]:
+        some, protocol, seeds = _picked(part, state), self.row.protocol, jnp.asarray(part.places)
+        if self.row.streams:
+            some, work = streams.advance(protocol, some, seeds, jnp.int32(stride))
+            return some, work.learned.sum() + work.tested.sum()
+        until = jnp.int32(min(self.row.cap, int(state.seen) + stride))
+        return _module(self.row).advance(protocol, some, seeds, *part.material, until)
+
+
+def _material(row: BatteryRow, seeds: np.ndarray) -> tuple[Any, ...]:
+    if not isinstance(row.protocol, StringProtocol):
+        return ()
+    return material(row.protocol.task, row.protocol.material, seeds, row.protocol.trials_a_set)
+
+
+def _picked(part: _Part, state: Any) -> Any:
+    """Arrays that the loop may overwrite; those of all trials end in N."""
+    some = jax.tree.map(lambda leaf: jnp.array(leaf[..., part.places] if jnp.ndim(leaf) else leaf), state)
+    return some._replace(met=some.met.at[..., len(part.lanes) :].set(1))
+
+
+def _put_back(lanes: np.ndarray, old: jax.Array, new: jax.Array) -> jax.Array:
+    """The sequences seen by all trials that still learn are those of the part that went farthest."""
+    return old.at[..., lanes].set(new[..., : len(lanes)]) if old.ndim else jnp.maximum(old, new)
 
 
 ROUNDS = 2000
 """Of streams in a first call, a step of every trial each."""
 
 
-def _functions(row: BatteryRow, seeds: np.ndarray) -> Way:
-    protocol, numbers = row.protocol, jnp.asarray(seeds)
-
-    def until(state: Any, stride: int) -> jax.Array:
-        return jnp.int32(min(row.cap, int(state.seen) + stride))
-
-    if row.streams:
-
-        def read_on(state: Any, rounds: int) -> tuple[Any, int]:
-            state, work = streams.advance(protocol, state, numbers, jnp.int32(rounds))
-            return state, int(work.learned.sum()) + int(work.tested.sum())
-
-        return Way(lambda: streams.begin(protocol, numbers), read_on, ROUNDS)
-    if isinstance(protocol, StringProtocol):
-        train, judged = material(protocol.task, protocol.material, seeds, protocol.trials_a_set)
-        return Way(
-            lambda: strings.begin(protocol, numbers),
-            lambda state, stride: strings.advance(protocol, state, numbers, train, judged, until(state, stride)),
-            protocol.every,
-        )
-    way: Any = guessing if isinstance(protocol, GuessProtocol) else trials
-    return Way(
-        lambda: way.begin(protocol, numbers),
-        lambda state, stride: way.advance(protocol, state, numbers, until(state, stride)),
-        protocol.every,
-    )
+def _met(course: Course) -> np.ndarray:
+    """``(G, N)``: sequences until each goal was met, 0 where it is not."""
+    return np.atleast_2d(np.asarray(course.state.met))
 
 
 def _seen(course: Course, count: int) -> np.ndarray:
     """Sequences that each trial ``(count,)`` has seen: all alike, or at its own pace."""
-    seen = np.atleast_1d(np.asarray(course.state.seen))[:count]
-    return np.broadcast_to(seen, (count,))
+    return np.broadcast_to(np.asarray(course.state.seen), (count,))
 
 
 def _save(path: Path, row: BatteryRow, count: int, course: Course) -> None:
@@ -163,16 +213,16 @@ def _load(path: Path, row: BatteryRow, count: int, fresh: Course) -> Course:
 @cache
 def _what(row: BatteryRow, count: int) -> str:
     """What a saved state must agree with: other code may mean other numbers, and a result names one commit."""
-    return f"{row.protocol!r} {count} of {LANES} {describe_code()}"
+    return f"{row.protocol!r} {count} {describe_code()}"
 
 
-def _results(row: BatteryRow, seeds: np.ndarray, count: int, course: Course) -> list[TrialResult]:
-    met = np.atleast_2d(np.asarray(course.state.met))
-    scores = [_score(row, seeds, course, goal) for goal in range(len(met))] + [None] * (2 - len(met))
+def _results(row: BatteryRow, count: int, course: Course) -> list[TrialResult]:
+    met = _met(course)
+    scores = [_score(row, count, course, goal) for goal in range(len(met))] + [None] * (2 - len(met))
     machine = describe_machine()
     commit = code_label(machine)
     seen, found = _seen(course, count), list[TrialResult]()
-    best = np.asarray(course.state.best) if row.streams else np.full(len(seeds), np.nan)
+    best = np.asarray(course.state.best) if row.streams else np.full(count, np.nan)
     for n in range(count):
         last = int(met[-1, n])
         values = [_of_trial(score, n, met[goal, n] > 0) if score else (-1, np.nan, np.nan)
@@ -182,7 +232,7 @@ def _results(row: BatteryRow, seeds: np.ndarray, count: int, course: Course) -> 
         times = [int(times[n]) for times in met] + [0] * (2 - len(met))
         found.append(
             TrialResult(
-                row.name, int(seeds[n]), last or int(seen[n]), ended, times[0], times[1], wrong[0], wrong[1], mean[0],
+                row.name, n, last or int(seen[n]), ended, times[0], times[1], wrong[0], wrong[1], mean[0],
                 mean[1], rmse[0], rmse[1], round(float(best[n]), 1), 0 if scores[0] is None else TESTED, course.steps,
                 round(course.seconds, 2), commit, str(machine["processor"]),
             )
@@ -193,106 +243,14 @@ def _results(row: BatteryRow, seeds: np.ndarray, count: int, course: Course) -> 
 TESTED = 2560
 
 
-def _score(row: BatteryRow, seeds: np.ndarray, course: Course, goal: int) -> trials.Score | None:
+def _score(row: BatteryRow, count: int, course: Course, goal: int) -> trials.Score | None:
     """Fresh sequences with the weights that met a goal; rows judged by strings or streams have no such test."""
     if row.streams or isinstance(row.protocol, StringProtocol):
         return None
-    weights = jax.tree.map(lambda w: w[goal], course.state.reached)
-    return jax.device_get(trials.examine(row.protocol, weights, jnp.asarray(seeds), TESTED))
+    lanes = np.resize(np.arange(count), lane_count(count, count))
+    weights = jax.tree.map(lambda w: w[goal][..., lanes], course.state.reached)
+    return jax.device_get(trials.examine(row.protocol, weights, jnp.asarray(lanes), TESTED))
 
 
 def _of_trial(score: trials.Score, n: int, met: bool) -> tuple[int, float, float]:
     return (int(score.wrong[n]), float(score.mean[n]), float(score.rmse[n])) if met else (-1, np.nan, np.nan)
-
-
-def run_battery(
-    rows: Sequence[BatteryRow],
-    folder: Path,
-    count: int | None,
-    seconds: float | None,
-    workers: int | None = None,
-) -> Iterator[Moment | list[TrialResult]]:
-    """Run rows, as many side by side as there are cores; yields moments, and the results of each row as it ends.
-
-    Each core has a process of its own, pinned to it: a program that sees one core starts no thread pool, whose calls
-    take longer than a step of these nets. Rows are begun in the order of their published cost while time is left.
-
-    Args:
-        rows: what is run.
-        folder: where states and results go.
-        count: trials of each row; None: as many as published.
-        seconds: wall time after which no row goes on; None: no limit.
-        workers: processes, by default one a core.
-    """
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    from queue import Empty
-
-    context = multiprocessing.get_context("spawn")
-    moments, places, stop = context.Queue(), context.Queue(), context.Event()
-    for core in _core_numbers(workers):
-        places.put(core)
-    deadline = time.monotonic() + (seconds if seconds is not None else 1e9)
-    ordered = sorted(rows, key=lambda row: row.cost)
-    number = len(_core_numbers(workers))
-    with ProcessPoolExecutor(number, context, initializer=_settle, initargs=(places, moments, stop)) as pool:
-        waiting = {pool.submit(_work, row.name, folder, count or row.published.trials, deadline) for row in ordered}
-        try:
-            while waiting:
-                with suppress(Empty):
-                    yield moments.get(timeout=0.5)
-                for future in [future for future in waiting if future.done()]:
-                    waiting.remove(future)
-                    if results := future.result():
-                        yield results
-        finally:  # interrupted, or a row failed: the others save what they have and end
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-
-
-def _core_numbers(workers: int | None) -> list[int | None]:
-    if not hasattr(os, "sched_getaffinity"):
-        return [None] * (workers or cores())
-    known = sorted(os.sched_getaffinity(0))
-    return [known[n % len(known)] for n in range(workers or len(known))]
-
-
-class _Ties(NamedTuple):
-    """What a worker process has of its parent: where to report, and how it hears that it is to stop."""
-
-    moments: Any
-    stop: Any
-
-
-def _die_with(parent: int) -> None:
-    """End this process once its parent is gone: one that was killed says nothing. What was done is saved."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
-
-
-_ties: _Ties
-
-
-def _settle(places: Any, moments: Any, stop: Any) -> None:
-    """Of each worker process, once: its core, and its ties to the parent."""
-    global _ties
-    _ties = _Ties(moments, stop)
-    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
-    core = places.get()
-    if core is not None:
-        os.sched_setaffinity(0, {core})
-    from lstm_jax.train.machine import use_whole_machine
-
-    use_whole_machine()
-
-
-def _work(name: str, folder: Path, count: int, deadline: float) -> list[TrialResult]:
-    def over() -> bool:
-        return _ties.stop.is_set() or time.monotonic() > deadline
-
-    if over():
-        return []
-    results = run_row(BATTERY[name], folder, count, over, _ties.moments.put)
-    write_results(file_of(folder, name, ".csv"), results)
-    return results

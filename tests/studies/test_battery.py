@@ -12,11 +12,13 @@ import pytest
 from lstm_jax.analysis.battery_report import publish, readme_section, table
 from lstm_jax.names import UnknownName
 from lstm_jax.online import streams
+from lstm_jax.online.trials import Goal
 from lstm_jax.studies import battery_run
 from lstm_jax.studies.battery import BATTERY, chosen_rows
 from lstm_jax.studies.battery_results import TrialResult, read_results, write_results
 from lstm_jax.studies.battery_run import file_of, run_row
 from lstm_jax.studies.statistics import Waits, log_rank
+from lstm_jax.tasks import TASKS
 
 PRINTED = [row for row in BATTERY.values() if ":" not in row.name]
 
@@ -92,6 +94,33 @@ def test_a_row_stopped_and_continued_gives_what_one_sitting_gives(tmp_path, monk
     assert without_time(again) == without_time(whole)
     stopped = run_row(row, tmp_path / "c", 2, lambda: True, seen.append)
     assert {trial.ended for trial in stopped} == {"stopped"} and stopped[0].seen == 0
+
+
+def test_trials_that_are_done_leave_the_loop_and_some_take_turns_and_nothing_else_changes(tmp_path, monkeypatch):
+    row, widths, make = BATTERY["two-3a-100-3"], [], battery_run._Loop.__init__
+    short = {"task": TASKS["two_sequence"](length=10, relevant=3), "goals": (Goal(60),), "every": 50}
+    row = replace(row, protocol=replace(row.protocol, **short))
+
+    def spied(loop, row, lanes, of):
+        make(loop, row, lanes, of)
+        widths.append([len(part.places) for part in loop.parts])
+
+    monkeypatch.setattr(battery_run._Loop, "__init__", spied)
+    monkeypatch.setattr(type(row), "cap", 900)
+    wide = run_row(row, tmp_path / "a", 12, lambda: False, lambda moment: None)
+    assert {trial.ended for trial in wide} == {"met", "cap"} and widths == [[16]]
+    monkeypatch.setattr(battery_run, "NARROW", 8)
+    narrow = run_row(row, tmp_path / "b", 12, lambda: False, lambda moment: None)
+    assert widths[1:] == [[16], [8]]
+    monkeypatch.setattr(battery_run, "WIDE", 8)
+    in_turn = run_row(row, tmp_path / "c", 12, lambda: False, lambda moment: None)
+    assert widths[3:] == [[8, 8], [8]]
+    assert without_time(narrow) == without_time(wide) == without_time(in_turn)
+
+
+def test_a_loop_is_as_wide_as_its_trials_but_never_narrows_to_where_sums_change():
+    assert [battery_run.lane_count(live, 8) for live in (1, 8)] == [8, 8]
+    assert [battery_run.lane_count(live, 20) for live in (20, 17, 12, 3, 1)] == [24, 24, 16, 16, 16]
 
 
 def test_trials_on_streams_go_at_their_own_pace_stopped_or_not(tmp_path, monkeypatch):
