@@ -31,7 +31,7 @@ class StringProtocol:
             ``all``: one of all sequences there are; ``fresh``: a new one.
         success: ``order``: at every step of the training set and of a test set without its strings every legal
             symbol has a larger output than every illegal one; ``close``: all errors below 0.25 at every step;
-            ``close_at_end``: at the last step of 10,000 fresh sequences.
+            ``close_at_end``: at the last step of 10,000 sequences set aside, looked at when those just learned were.
         update: after each ``step``, or the sum after each ``sequence``.
         grows: the cells join once the inputs alone no longer reduce the error: when the summed error of 100
             sequences is not 0.1 % below that of the 100 before.
@@ -218,7 +218,7 @@ def _succeeded(
 ) -> jax.Array:
     if protocol.success == "close_at_end":
         look = partial(_close_on_fresh, protocol, weights, keys)
-        return lax.cond(jnp.any(far < 0.25), look, lambda: jnp.zeros(far.shape, bool))
+        return (far < 0.25) & lax.cond(jnp.any(far < 0.25), look, lambda: jnp.zeros(far.shape, bool))
     assert judged is not None
     return _right_on_all(protocol, weights, judged)
 

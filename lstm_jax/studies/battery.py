@@ -145,7 +145,9 @@ def _adding() -> list[BatteryRow]:
     both = Published(93, 10, (482000, 1273000), wrong=(139 / 2560, 14 / 2560))
     protocol = Protocol(TASKS["multiplication"](length=100), net, 0.1, 0.04, (Goal(140), Goal(13)))
     row = BatteryRow("multiplication", "5 multiplication", "T = 100", protocol, both)
-    return [*rows, row, chosen(row, "plain", rule="plain"), chosen(row, "full-gradient", path="full")]
+    reading = TASKS["multiplication"](length=100, first_pair="mark_removed")
+    rows += [row, chosen(row, "plain", rule="plain"), chosen(row, "reading-a", task=reading)]
+    return [*rows, chosen(row, "full-gradient", path="full")]
 
 
 def _order() -> list[BatteryRow]:

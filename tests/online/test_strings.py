@@ -128,3 +128,18 @@ def test_fresh_sequences_are_judged_at_their_last_step():
     untrained = strings.begin(protocol, seeds).weights
     keys = jax.random.split(jax.random.key(0), 2)
     assert not np.asarray(strings._close_on_fresh(protocol, untrained, keys)).any()
+
+
+def test_when_a_trial_succeeds_is_nobody_elses_business():
+    """A neighbour that is right at its last steps must not make others be looked at sooner."""
+    protocol = StringProtocol(TASKS["lag_2b"](length=2), replace(LAG, inputs=3, outputs=3), 1.0, "fresh",
+                              "close_at_end", every=10)  # fmt: skip
+
+    def met(seeds: list[int]) -> list[int]:
+        numbers = jnp.asarray(seeds)
+        trials = strings.begin(protocol, numbers)
+        return np.asarray(strings.advance(protocol, trials, numbers, None, None, jnp.int32(3000))[0].met).tolist()
+
+    together = met([0, 1, 2, 3])
+    assert len(set(together)) > 1
+    assert together == [met([seed] * 4)[0] for seed in range(4)]

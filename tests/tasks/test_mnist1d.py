@@ -18,12 +18,29 @@ def test_templates_begin_and_end_at_zero_and_are_equally_high():
 
 def test_a_curve_is_its_template_stretched_and_rolled():
     template = mnist1d.TEMPLATES[2]
-    curve = np.asarray(mnist1d._curves(jnp.asarray(template)[:, None], jnp.array([60]), jnp.array([7])))[:, 0]
+    curve, drawn = (np.asarray(a)[:, 0] for a in mnist1d._curves(jnp.asarray(template)[:, None], *_at(60, 7)))
     np.testing.assert_allclose(curve[7:19], template, atol=1e-6)  # 60 zeros: a point for a point
     assert (curve[:7] == 0).all() and (curve[19:] == 0).all()
-    wide = np.asarray(mnist1d._curves(jnp.asarray(template)[:, None], jnp.array([36]), jnp.array([0])))[:, 0]
+    np.testing.assert_array_equal(np.flatnonzero(drawn), np.arange(7, 19))  # its own zeros too
+    wide, drawn = (np.asarray(a)[:, 0] for a in mnist1d._curves(jnp.asarray(template)[:, None], *_at(36, 0)))
     places = np.arange(72) * 47 / 71
     np.testing.assert_allclose(wide, np.interp(places, np.arange(48), np.pad(template, (0, 36))), atol=1e-6)
+    np.testing.assert_array_equal(drawn, places < 12)
+
+
+def test_inputs_have_mean_0_and_spread_1_and_flat_parts_of_a_template_stay_quiet():
+    task = TASKS["mnist_1d"]()
+    inputs = np.asarray(jax.jit(task.sample, static_argnums=1)(jax.random.key(3), 4000).inputs)
+    assert abs(inputs.mean()) < 0.02 and inputs.std() == pytest.approx(1, abs=0.02)
+    four = jnp.tile(jnp.asarray(mnist1d.TEMPLATES[4])[:, None], 400)
+    curve, drawn = mnist1d._curves(four, jnp.full(400, 60), jnp.zeros(400, int))
+    noise = mnist1d._smooth_noise(jax.random.key(5), 400)
+    laid = np.asarray(jnp.where(drawn, curve, noise))
+    assert (laid[6:12] == 0).all() and laid[12:].std() > 0.05
+
+
+def _at(padding: int, shift: int) -> tuple[jax.Array, jax.Array]:
+    return jnp.array([padding]), jnp.array([shift])
 
 
 def test_smooth_noise_has_the_strength_and_likeness_of_a_filtered_one():
