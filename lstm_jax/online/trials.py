@@ -17,6 +17,8 @@ from lstm_jax.online.sequences import PATHS, RULES, Sequence, add, answer, gradi
 
 WEIGHTS, TRAINING, JUDGED, TESTED = range(4)
 """Purposes of randomness: each has its own stream of keys within a trial."""
+AT_ONCE = 16
+"""Sequences set aside that are looked at together, while any trial may still pass."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def advance(protocol: Protocol, trials: Trials, seeds: jax.Array, until: jax.Arr
                 worst=trials.worst.at[place].set(jnp.max(jnp.abs(errors), axis=0)),
                 mean=trials.mean.at[place].set(jnp.mean(jnp.abs(errors), axis=0)),
             )
-            trials = _judge(protocol, trials, trials.worst, trials.mean)
+            wrong = jnp.sum(trials.worst >= protocol.tolerance, axis=0)
+            trials = _judge(protocol, trials, wrong, jnp.mean(trials.mean, axis=0))
         else:
             trials = lax.cond(count % protocol.every == 0, partial(_judge_on_tests, protocol, judged), _same, trials)
         return trials, steps + jnp.sum(jnp.where(learning, sequence.lengths, 0))
@@ -182,13 +185,32 @@ def _same(trials: Trials) -> Trials:
 
 
 def _judge_on_tests(protocol: Protocol, keys: jax.Array, trials: Trials) -> Trials:
-    worst, mean, _ = _errors(protocol, trials.weights, keys, protocol.window)
-    return _judge(protocol, trials, worst, mean)
+    """No further look once every trial that learns has more wrong than any goal allows."""
+    learning, most = trials.met[-1] == 0, max(goal.wrong for goal in protocol.goals)
+    numbers = jnp.arange(math.gcd(protocol.window, AT_ONCE))
+
+    def going_on(carry: tuple[jax.Array, ...]) -> jax.Array:
+        return (carry[0] < protocol.window) & jnp.any(learning & (carry[1] < most))
+
+    def look(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        number, wrong, total = carry
+        worst, mean, _ = _errors_on(protocol, trials.weights, keys, number + numbers)
+        wrong = wrong + jnp.sum(worst >= protocol.tolerance, axis=0)
+        return number + len(numbers), wrong, total + jnp.sum(mean, axis=0)
+
+    none = jnp.zeros(learning.shape, jnp.int32)
+    _, wrong, total = lax.while_loop(going_on, look, (jnp.int32(0), none, none.astype(trials.mean.dtype)))
+    return _judge(protocol, trials, wrong, total / protocol.window)
 
 
-def _judge(protocol: Protocol, trials: Trials, worst: jax.Array, mean: jax.Array) -> Trials:
-    """Note the goals that are met for the first time; a goal waits for the one before it."""
-    wrong, average = jnp.sum(worst >= protocol.tolerance, axis=0), jnp.mean(mean, axis=0)
+def _judge(protocol: Protocol, trials: Trials, wrong: jax.Array, average: jax.Array) -> Trials:
+    """Note the goals that are met for the first time; a goal waits for the one before it.
+
+    Args:
+        protocol: theirs.
+        trials: N of them.
+        wrong, average: ``(N,)`` of the judged sequences, those that are wrong and the mean absolute error.
+    """
     met, reached, open_way = [], [], jnp.ones_like(wrong, bool)
     for n, goal in enumerate(protocol.goals):
         here = open_way & (wrong < goal.wrong) & (average < goal.mean)
@@ -205,15 +227,17 @@ def _judge(protocol: Protocol, trials: Trials, worst: jax.Array, mean: jax.Array
 
 def _errors(protocol: Any, weights: Any, keys: jax.Array, sequences: int) -> tuple[jax.Array, ...]:
     """Largest, mean and mean squared error over the outputs ``(sequences, N)`` of fresh sequences."""
-    at_once = math.gcd(sequences, 256)
+    numbers = jnp.arange(sequences).reshape(-1, math.gcd(sequences, 256))
+    found = lax.map(partial(_errors_on, protocol, weights, keys), numbers)
+    return jax.tree.map(lambda a: a.reshape(sequences, -1), found)
 
-    def some(numbers: jax.Array) -> tuple[jax.Array, ...]:
-        def one(number: jax.Array) -> tuple[jax.Array, ...]:
-            sequence, clean = draw(protocol.task, jax.vmap(jax.random.fold_in, (0, None))(keys, number))
-            errors = jnp.abs(clean - protocol.answer(weights, sequence))
-            return jnp.max(errors, axis=0), jnp.mean(errors, axis=0), jnp.mean(errors**2, axis=0)
 
-        return jax.vmap(one)(numbers)
+def _errors_on(protocol: Any, weights: Any, keys: jax.Array, numbers: jax.Array) -> tuple[jax.Array, ...]:
+    """Those of the sequences with these ``numbers (K,)``, at once: each ``(K, N)``."""
 
-    numbers = jnp.arange(sequences).reshape(-1, at_once)
-    return jax.tree.map(lambda a: a.reshape(sequences, -1), lax.map(some, numbers))
+    def one(number: jax.Array) -> tuple[jax.Array, ...]:
+        sequence, clean = draw(protocol.task, jax.vmap(jax.random.fold_in, (0, None))(keys, number))
+        errors = jnp.abs(clean - protocol.answer(weights, sequence))
+        return jnp.max(errors, axis=0), jnp.mean(errors, axis=0), jnp.mean(errors**2, axis=0)
+
+    return jax.vmap(one)(numbers)
