@@ -75,6 +75,12 @@ def _core_numbers(workers: int | None) -> list[int | None]:
     return [known[n % len(known)] for n in range(workers or len(known))]
 
 
+def compiler_flags(given: str) -> str:
+    """The ``XLA_FLAGS`` of a worker; who gives such options wins."""
+    option = "--xla_backend_extra_options="
+    return given if option in given else f"{given} {option}{ONE_PROGRAM}".strip()
+
+
 class _Ties(NamedTuple):
     """What a worker process has of its parent: where to report, and how it hears that it is to stop."""
 
@@ -100,9 +106,7 @@ def _settle(places: Any, moments: Any, stop: Any) -> None:
     core = places.get()
     if core is not None:
         os.sched_setaffinity(0, {core})
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_backend_extra_options" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={ONE_PROGRAM}"
+    os.environ["XLA_FLAGS"] = compiler_flags(os.environ.get("XLA_FLAGS", ""))
     from lstm_jax.train.machine import use_whole_machine
 
     use_whole_machine()
