@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import time
+import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +32,8 @@ WIDE = 64
 NARROW = 16
 """The loop of a row with more trials than ``LANES`` never becomes narrower: XLA adds some sums of 8 lanes in another
 order, and what a trial does may not depend on when those beside it were done."""
+EARLIER = ".earlier-"
+"""In the names of files that another version of the code, or another number of trials, has left; a number follows."""
 CALL_SECONDS = 4.0
 """Wall time of one call into a compiled loop: how long an interrupt waits, and how often a row is saved."""
 
@@ -201,13 +206,26 @@ def _save(path: Path, row: BatteryRow, count: int, course: Course) -> None:
 def _load(path: Path, row: BatteryRow, count: int, fresh: Course) -> Course:
     if not path.is_file():
         return fresh
-    with np.load(path) as saved:
-        if str(saved["what"]) != _what(row, count):
-            return fresh  # another protocol, number of trials or version of the code: begun anew
-        structure = jax.tree.structure(fresh)
-        leaves = [saved[f"leaf_{n}"] for n in range(structure.num_leaves)]
+    structure = jax.tree.structure(fresh)
+    try:
+        with np.load(path) as saved:
+            what, leaves = str(saved["what"]), [saved[f"leaf_{n}"] for n in range(structure.num_leaves)]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return _begun_anew(path, "is damaged", fresh)
+    if what != _what(row, count):
+        return _begun_anew(path, "is of another protocol, number of trials or version of the code", fresh)
     loaded = jax.tree.unflatten(structure, leaves)
     return Course(jax.tree.map(jnp.asarray, loaded.state), int(loaded.steps), float(loaded.seconds))
+
+
+def _begun_anew(path: Path, why: str, fresh: Course) -> Course:
+    """Nothing is lost: what was there, results included, is set aside."""
+    number = 1 + len(list(path.parent.glob(f"{path.name}{EARLIER}*")))
+    for file in (path, path.with_suffix(".csv")):
+        if file.is_file():
+            os.replace(file, f"{file}{EARLIER}{number}")
+    warnings.warn(f"{path} {why}: set aside as {path.name}{EARLIER}{number}, the row begins anew", stacklevel=3)
+    return fresh
 
 
 @cache
