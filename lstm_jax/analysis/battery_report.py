@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from lstm_jax.analysis.report import embed, markdown
+from lstm_jax.analysis.report import computed_by, embed, markdown
 from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_results import TrialResult, by_row, most, read_results, write_results
@@ -151,7 +151,6 @@ def _both(parts: Iterable[str]) -> str:
 
 
 def _legend(found: Sequence[TrialResult]) -> str:
-    machines = sorted({f"{trial.device}, commit {trial.commit}" for trial in found})
     return (
         "Sequences: mean over the trials that met the criterion (two figures: two criteria), its 95 % t-interval "
         f"(from {FEWEST} on, not below 0) and range. The others' time is not in it: inside, whether the paper's mean "
@@ -161,5 +160,5 @@ def _legend(found: Sequence[TrialResult]) -> str:
         "the criterion. Of streams, sequences are training streams; best test: the mean length that the test streams "
         "after some training stream had at best, median over trials. us a step: processor time of one trial and step, "
         "learning included, on one core. Seeds from 0 on "
-        f"({'; '.join(machines)})."
+        f"({computed_by(found)})."
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.analysis.report import centre, centre_legend, markdown, named
+from lstm_jax.analysis.report import centre, centre_legend, computed_by, markdown, named
 from lstm_jax.studies.forecasting import FAN, LINEAR, ScoreRow, read_scores
 from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.subjects import subject_of
@@ -101,7 +101,6 @@ def _legend(found: Sequence[ScoreRow]) -> str:
     seeds = len({row.seed for row in found if row.seed >= 0})
     diverged = sorted({(row.model, row.seed) for row in found if math.isnan(row.mse)})
     lost = f"Diverged, and left out: {', '.join(f'{model} {seed}' for model, seed in diverged)}. " if diverged else ""
-    machines = sorted({f"{row.device}, commit {row.commit}" for row in found})
     subject = subject_of(found[0].series)
     levels = " and ".join(f"{100 * level:.0f}" for level in LEVELS)
     return (
@@ -110,7 +109,7 @@ def _legend(found: Sequence[ScoreRow]) -> str:
         f"{centre_legend([seeds])}; MSE of the mean, MAE of the median sample. Inside: "
         f"per cent of what came within the central {levels} % intervals. Others: normal intervals as wide as the "
         "errors on validation. "
-        f"{lost}({'; '.join(machines)}). {named(row.model for row in found)}"
+        f"{lost}({computed_by(found)}). {named(row.model for row in found)}"
     )
 
 

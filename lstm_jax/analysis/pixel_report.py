@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, centre, centre_legend, markdown, named, reference_of
+from lstm_jax.analysis.report import MARKS, centre, centre_legend, computed_by, markdown, named, reference_of
 from lstm_jax.studies.collect import Row, find_results, read_rows
 from lstm_jax.studies.compare import Comparison, Line, compare
 
@@ -61,12 +61,11 @@ def _legend(rows: Sequence[Row], reference: str) -> str:
     )
     diverged = [f"{row.task} {row.variant} {row.seed}" for row in rows if row.diverged]
     lost = f" Stopped by NaN or infinity (they count with their score): {', '.join(diverged)}." if diverged else ""
-    machines = sorted({f"{row.device}, commit {row.commit}" for row in rows})
     updates = max(row.steps for row in rows)
     minutes = sum(row.seconds for row in rows) / 60
     return (
         f"Test images named rightly: {spread}. Italics: published, of all 784 pixels; chance: the most frequent "
         f"digit.{lost} {len(rows)} networks of {rows[0].hidden_size} cells, {updates:,} updates each, "
-        f"{minutes:.0f} minutes of wall time ({'; '.join(machines)}). "
+        f"{minutes:.0f} minutes of wall time ({computed_by(rows)}). "
         f"{named(row.variant for row in rows)}"
     )

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lstm_jax.cell import SUMMARIES
 from lstm_jax.studies.collect import Row, find_results, read_rows, write_atomically
@@ -200,9 +201,19 @@ def reference_of(cells: Iterable[str]) -> str:
 
 def what_it_took(rows: Sequence[Row]) -> str:
     """How many networks, how long, and on what."""
-    machines = sorted({f"{row.device}, commit {row.commit}" for row in rows})
     minutes = sum(row.seconds for row in rows) / 60
-    return f"{len(rows)} networks, {minutes:.0f} minutes of one core ({'; '.join(machines)})."
+    return f"{len(rows)} networks, {minutes:.0f} minutes of one core ({computed_by(rows)})."
+
+
+def computed_by(rows: Iterable[Any]) -> str:
+    """Every ``device`` of the rows, with each ``commit`` whose code ran on it."""
+    commits: dict[str, set[str]] = {}
+    for row in rows:
+        commits.setdefault(row.device, set()).add(row.commit)
+    return "; ".join(
+        f"{device}, commit{'s' if len(found) > 1 else ''} {', '.join(sorted(found))}"
+        for device, found in sorted(commits.items())
+    )
 
 
 def embed(text: str, name: str, section: str) -> str:

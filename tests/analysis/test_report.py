@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fabricated import TRIAL
 
-from lstm_jax.analysis.report import embed, full_table, number, overview, readme_section, write_report
+from lstm_jax.analysis.report import computed_by, embed, full_table, number, overview, readme_section, write_report
 from lstm_jax.studies.collect import Row, write_rows
 from lstm_jax.studies.compare import compare
 
@@ -249,3 +249,8 @@ def test_drawn_intervals_stay_where_scores_can_be():
     assert ends and min(ends) >= 0 and max(ends) <= 1
     low, high = panel("adding", "mse", 0.1, V=(0.1, 0.5, 0.9), NFG=(0.3, 0.6, 1.0)).get_xlim()
     assert -0.1 * high < low <= 0
+
+
+def test_what_computed_the_rows_is_told_once_a_device():
+    rows = [TRIAL._replace(device=device, commit=commit) for device, commit in ("xb", "xa", "xb", "ya")]
+    assert computed_by(rows) == "x, commits a, b; y, commit a"
