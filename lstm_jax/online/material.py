@@ -11,7 +11,7 @@ import numpy as np
 SETS = 10
 """The purpose of randomness that data sets have; several trials share one."""
 AT_ONCE = 16
-"""Strings that are judged at once: sets are filled up to a multiple of it."""
+"""Strings, or sequences, that are judged at once while a trial may still pass: sets are filled up to a multiple."""
 
 
 class Strings(NamedTuple):

@@ -12,13 +12,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from lstm_jax.names import check_names
+from lstm_jax.online.material import AT_ONCE
 from lstm_jax.online.net import BlockNet, Weights
 from lstm_jax.online.sequences import PATHS, RULES, Sequence, add, answer, gradient
 
 WEIGHTS, TRAINING, JUDGED, TESTED = range(4)
 """Purposes of randomness: each has its own stream of keys within a trial."""
-AT_ONCE = 16
-"""Sequences set aside that are looked at together, while any trial may still pass."""
 
 
 @dataclass(frozen=True)

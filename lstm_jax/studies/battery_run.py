@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import time
-import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -22,8 +20,9 @@ from lstm_jax.online.material import material
 from lstm_jax.online.strings import StringProtocol
 from lstm_jax.studies.battery_results import TrialResult
 from lstm_jax.studies.battery_row import BatteryRow
+from lstm_jax.studies.collect import set_aside
 from lstm_jax.train.machine import code_label, describe_code, describe_machine
-from lstm_jax.train.records import write_atomically
+from lstm_jax.train.records import warn, write_atomically
 
 LANES = 8
 """Trials are padded to a multiple of this, so that they fill the vector units."""
@@ -31,9 +30,8 @@ WIDE = 64
 """More trials than this take turns in loops of their own: beyond it XLA's machine code is half as fast (measured)."""
 NARROW = 16
 """The loop of a row with more trials than ``LANES`` never becomes narrower: XLA adds some sums of 8 lanes in another
-order, and what a trial does may not depend on when those beside it were done."""
-EARLIER = ".earlier-"
-"""In the names of files that another version of the code, or another number of trials, has left; a number follows."""
+order, and what a trial does should not depend on when those beside it were done. From here on few rows see a
+difference, in the last bit, and none of those with as many trials as published."""
 CALL_SECONDS = 4.0
 """Wall time of one call into a compiled loop: how long an interrupt waits, and how often a row is saved."""
 
@@ -75,7 +73,8 @@ def run_row(
         over: asked after every call into the compiled loop: whether to leave the rest for another time.
         on_moment: told after every call into the compiled loop.
     """
-    course = _load(file_of(folder, row.name, ".npz"), row, count, Course(begin_row(row, np.arange(count)), 0, 0.0))
+    fresh = Course(_module(row).begin(row.protocol, jnp.arange(count)), 0, 0.0)
+    course = _load(file_of(folder, row.name, ".npz"), row, count, fresh)
     loop, stride = None, ROUNDS if row.streams else row.protocol.every
     while True:
         met, seen = _met(course)[-1] > 0, _seen(course, count)
@@ -100,11 +99,6 @@ def run_row(
 def lane_count(trials: int, of: int) -> int:
     """How wide the loop of so many trials is, in a row that began with ``of`` of them."""
     return max(-(-trials // LANES) * LANES, min(NARROW, -(-of // LANES) * LANES))
-
-
-def begin_row(row: BatteryRow, seeds: np.ndarray) -> Any:
-    """Trials with these seeds ``(N,)`` before their first sequence."""
-    return _module(row).begin(row.protocol, jnp.asarray(seeds))
 
 
 def _module(row: BatteryRow) -> Any:
@@ -204,28 +198,23 @@ def _save(path: Path, row: BatteryRow, count: int, course: Course) -> None:
 
 
 def _load(path: Path, row: BatteryRow, count: int, fresh: Course) -> Course:
+    """Where a row was left; what cannot be continued is set aside with its results, and the row begins anew."""
     if not path.is_file():
         return fresh
     structure = jax.tree.structure(fresh)
     try:
         with np.load(path) as saved:
-            what, leaves = str(saved["what"]), [saved[f"leaf_{n}"] for n in range(structure.num_leaves)]
+            same = str(saved["what"]) == _what(row, count)
+            leaves = [saved[f"leaf_{n}"] for n in range(structure.num_leaves)] if same else []
+        why = "" if same else "is of another protocol, number of trials or version of the code"
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return _begun_anew(path, "is damaged", fresh)
-    if what != _what(row, count):
-        return _begun_anew(path, "is of another protocol, number of trials or version of the code", fresh)
+        why = "is damaged"
+    if why:
+        aside = set_aside(path.parent, [file for file in (path, path.with_suffix(".csv")) if file.is_file()])
+        warn(f"{path} {why}: now in {aside}, the row begins anew")
+        return fresh
     loaded = jax.tree.unflatten(structure, leaves)
     return Course(jax.tree.map(jnp.asarray, loaded.state), int(loaded.steps), float(loaded.seconds))
-
-
-def _begun_anew(path: Path, why: str, fresh: Course) -> Course:
-    """Nothing is lost: what was there, results included, is set aside."""
-    number = 1 + len(list(path.parent.glob(f"{path.name}{EARLIER}*")))
-    for file in (path, path.with_suffix(".csv")):
-        if file.is_file():
-            os.replace(file, f"{file}{EARLIER}{number}")
-    warnings.warn(f"{path} {why}: set aside as {path.name}{EARLIER}{number}, the row begins anew", stacklevel=3)
-    return fresh
 
 
 @cache

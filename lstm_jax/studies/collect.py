@@ -10,6 +10,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple, TypeVar, get_type_hints
 
@@ -230,3 +231,12 @@ def _line(key: str, row: Row, code: Mapping[str, object]) -> bytes:
 
 def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def set_aside(folder: Path, files: Iterable[Path]) -> Path:
+    """Move files out of the way into the first free ``folder/earlier/1``, ``2`` ..., which is returned."""
+    aside = next(place for n in count(1) if not (place := folder / "earlier" / str(n)).exists())
+    aside.mkdir(parents=True)
+    for file in files:
+        file.rename(aside / file.name)
+    return aside

@@ -6,11 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.studies.collect import RESULTS, Row, TrialLog, forget, read_log, write_rows
+from lstm_jax.studies.collect import RESULTS, Row, TrialLog, forget, read_log, set_aside, write_rows
 from lstm_jax.studies.crew import Crew, Train
 from lstm_jax.studies.plan import Study, Trial
 from lstm_jax.studies.plan_text import differences, plan_table
@@ -168,10 +168,8 @@ def _set_aside(study: Study, folder: Path) -> None:
     kept = {trial.key for trial in before.trials()} <= {trial.key for trial in study.trials()}
     if kept or not any((folder / name).is_file() for name in RESULTS):
         return
-    aside = next(place for n in count(1) if not (place := folder / "earlier" / str(n)).exists())
-    aside.mkdir(parents=True)
-    for file in (entry for entry in folder.iterdir() if entry.is_file() and entry.name not in (LOCK, TURN, LOG)):
-        file.rename(aside / file.name)
+    files = [entry for entry in folder.iterdir() if entry.is_file() and entry.name not in (LOCK, TURN, LOG)]
+    aside = set_aside(folder, files)
     warn(f"{folder} held another study ({differences(before, study)}); its results are now in {aside}")
 
 

@@ -91,8 +91,8 @@ class Mnist1D(Task):
     covered with a little noise at each point, and tilted. Inputs ``(T, B, 1)``: its height at T steps, of mean 0 and
     standard deviation 1 over the task. Target ``(T, B)`` int32 at the last step: the class.
 
-    Templates and constants are those of the author's repository. But every batch is new, where
-    the published data set has 4000 sequences to train on and 1000 to test, so figures are not strictly comparable.
+    Templates and constants are those of the author's repository. But every batch is new, where the published data set
+    has 4000 sequences to train on and 1000 to test, so figures are not strictly comparable.
 
     Attributes:
         length: T, at least 20; 40 in the source.

@@ -77,7 +77,7 @@ def test_a_goal_is_met_by_few_enough_wrong_and_a_small_enough_mean_over_a_whole_
 
 
 def test_looking_no_further_than_needed_judges_as_looking_at_all(monkeypatch):
-    looked, errors_on = [], side_by_side._errors_on
+    looked, parts, errors_on = [], list[int](), side_by_side._errors_on
 
     def spied(protocol, weights, keys, numbers):
         jax.debug.callback(lambda number: looked.append(int(number)), numbers[0])
@@ -85,19 +85,22 @@ def test_looking_no_further_than_needed_judges_as_looking_at_all(monkeypatch):
 
     protocol = replace(ON_TESTS, window=64)
     keys = side_by_side.keys_of(jnp.arange(4), side_by_side.JUDGED)
-    for seen, until in ((0, 16), (100, 48), (300, 64)):  # all wrong; a few; none
+    for seen in (0, 100, 300):  # all wrong; a few; none
         learned = learn(replace(protocol, goals=(Goal(0),)), [0, 1, 2, 3], seen).weights
         trials = side_by_side.begin(protocol, jnp.arange(4))._replace(weights=learned, seen=jnp.int32(seen))
         worst, mean, _ = side_by_side._errors(protocol, trials.weights, keys, protocol.window)
-        wrong = np.asarray(worst >= protocol.tolerance).sum(axis=0)
-        want = side_by_side._judge(protocol, trials, jnp.asarray(wrong), jnp.mean(mean, axis=0))
+        wrong = np.asarray(worst >= protocol.tolerance).cumsum(axis=0)
+        hopeful = (wrong[15::16] < 5).any(axis=1)  # after each part, some trial may still pass
+        parts.append(1 + int(np.argmin([*hopeful[:-1], False])))
+        want = side_by_side._judge(protocol, trials, jnp.asarray(wrong[-1]), jnp.mean(mean, axis=0))
         monkeypatch.setattr(side_by_side, "_errors_on", spied)
         got = side_by_side._judge_on_tests(protocol, keys, trials)
         monkeypatch.undo()
         jax.effects_barrier()
         np.testing.assert_array_equal(got.met, want.met)
-        assert looked == list(range(0, until, 16)) and (np.asarray(got.met) > 0).all() == (seen == 300)
+        assert looked == list(range(0, 16 * parts[-1], 16)) and (np.asarray(got.met) > 0).all() == (seen == 300)
         looked.clear()
+    assert parts[0] < parts[1] < parts[2] == 4
 
 
 def test_targets_without_noise_are_what_a_trial_is_judged_by():

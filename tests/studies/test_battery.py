@@ -96,7 +96,7 @@ def test_a_row_stopped_and_continued_gives_what_one_sitting_gives(tmp_path, monk
     assert {trial.ended for trial in stopped} == {"stopped"} and stopped[0].seen == 0
 
 
-def test_what_cannot_be_continued_is_set_aside_with_a_warning(tmp_path, monkeypatch):
+def test_what_cannot_be_continued_is_set_aside_with_a_warning(tmp_path, monkeypatch, capsys):
     row, moments = BATTERY["gts"], []
     monkeypatch.setattr(battery_run, "CALL_SECONDS", 0.0)
 
@@ -109,15 +109,16 @@ def test_what_cannot_be_continued_is_set_aside_with_a_warning(tmp_path, monkeypa
     begin(1, 1)
     assert moments[0].seen > 0, "continued"
     before = {path.name: path.read_bytes() for path in (tmp_path / "rows").iterdir()}
-    with pytest.warns(UserWarning, match="another protocol, number of trials .* set aside as gts.npz.earlier-1,"):
-        begin(2, 1)
+    begin(2, 1)
     assert moments[0].seen == 0
-    for name, content in before.items():
-        assert (tmp_path / "rows" / f"{name}.earlier-1").read_bytes() == content
+    aside = tmp_path / "rows" / "earlier"
+    assert f"version of the code: now in {aside / '1'}, the row begins anew" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (aside / "1").iterdir()} == before
     assert len(read_results(tmp_path)) == 2
     file_of(tmp_path, row.name, ".npz").write_bytes(b"half a file")
-    with pytest.warns(UserWarning, match="is damaged: set aside as gts.npz.earlier-2, the row begins anew"):
-        begin(2, 1)
+    begin(2, 1)
+    assert f"is damaged: now in {aside / '2'}" in capsys.readouterr().err
+    assert len(list((aside / "2").iterdir())) == 2
 
 
 def test_trials_that_are_done_leave_the_loop_and_some_take_turns_and_nothing_else_changes(tmp_path, monkeypatch):

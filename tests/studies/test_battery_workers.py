@@ -11,6 +11,14 @@ import pytest
 from lstm_jax.studies.battery_workers import ONE_PROGRAM, compiler_flags
 
 COMPILED = """
+from queue import Queue
+
+from lstm_jax.studies import battery_workers
+
+places = Queue()
+places.put(None)
+battery_workers._settle(places, None, None)
+
 import jax.numpy as jnp
 from lstm_jax.online import streams
 from lstm_jax.studies.battery import BATTERY
@@ -23,8 +31,8 @@ assert 'xla_cpu_small_call="true"' in loop
 """
 
 
-def test_a_loop_of_tiny_nets_is_one_machine_program():
-    environment = {**os.environ, "XLA_FLAGS": compiler_flags(""), "JAX_PLATFORMS": "cpu"}
+def test_a_loop_of_tiny_nets_is_one_machine_program_in_a_worker(tmp_path):
+    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
     found = subprocess.run([sys.executable, "-c", COMPILED], env=environment, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr[-2000:]
 
