@@ -24,7 +24,7 @@ class Options:
     """The battery of 1997 beside its own tables."""
 
     rows: tuple[str, ...] = ()
-    """Names of rows; `two-3a*` stands for all that begin so; by default every row as printed."""
+    """Names, also with commas; `two-3a*`: all that begin so; `reber`: reber-1 to -5; by default all as printed."""
     trials: int | None = None
     """Trials of each row, by default as many as published."""
     budget: float | None = None

@@ -54,7 +54,7 @@ def table(found: Sequence[TrialResult]) -> str:
         of_it = [BATTERY[name] for name in rows if BATTERY[name].experiment == experiment]
         if of_it:
             lines = [_line(row, rows[row.name]) for row in of_it]
-            header = (*HEADER, "best test") if of_it[0].streams else HEADER
+            header = (*HEADER, "best test", "paper") if of_it[0].streams else HEADER
             parts.append(f"### {experiment}\n\n{markdown(header, lines, left=3)}")
     if pairs := gradient_pairs(rows):
         parts.append(
@@ -131,8 +131,18 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
         _both(_wrong(trials, goal) for goal in range(goals)) if trials[0].tested else DASH,
         _both(f"{2560 * share:.3g}" for share in published.wrong) or DASH,
         f"{1e6 * trials[0].seconds / max(trials[0].steps, 1):.2f}",
-        *([f"{median(trial.best_test for trial in trials):,.0f}"] if row.streams else []),
+        *(
+            [_longest(trials), DASH if math.isnan(published.longest) else f"{published.longest:,.0f}"]
+            if row.streams
+            else []
+        ),
     )
+
+
+def _longest(trials: Sequence[TrialResult]) -> str:
+    """Length of the test streams, at best: median and range over trials."""
+    lengths = [trial.best_test for trial in trials]
+    return f"{median(lengths):,.0f} ({min(lengths):,.0f} to {max(lengths):,.0f})"
 
 
 def _given_up(trials: Sequence[TrialResult]) -> str:
@@ -158,7 +168,8 @@ def _legend(found: Sequence[TrialResult]) -> str:
         "published figure, that for learning stands there. Solved: with Wilson's 95 % "
         "interval, and how many sequences the others were given. Wrong: mean over trials, fresh sequences, weights at "
         "the criterion. Of streams, sequences are training streams; best test: the mean length that the test streams "
-        "after some training stream had at best, median over trials. us a step: processor time of one trial and step, "
-        "learning included, on one core. Seeds from 0 on "
+        "after some training stream had at best, median and range over trials (counting languages: the largest n up "
+        "to which every string was accepted). us a step: processor time of one trial and step, learning included, on "
+        "one core. Seeds from 0 on "
         f"({computed_by(found)})."
     )

@@ -21,7 +21,7 @@ CHOICES = {
     "feedback": ("units", "cells", "none"),
     "block_input": tuple(SQUASH),
     "block_output": tuple(SQUASH),
-    "output": ("logistic", "identity"),
+    "output": ("logistic", "identity", "centered_logistic_2"),
 }
 
 

@@ -15,13 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.online.trials import keys_of
-from lstm_jax.tasks import reber, temporal_order
+from lstm_jax.tasks import languages, reber, temporal_order
 from lstm_jax.tasks.timed import Periodic, SpikeDelays, TimedSpikes
 
 STREAMS = 20
 """Purpose of randomness of its own."""
 SUCCESSORS = "legal_successors"
 """Name of the source of Reber streams whose targets are all symbols that may follow."""
+SIGNED = "signed_counting"
+"""Name of the source of counting languages whose inputs and targets are 1 and -1 instead of 1 and 0."""
 
 Draw = Callable[[jax.Array, int], jax.Array]
 """From numbers ``(N,)`` within the streams, and a purpose, to random uint32 ``(N,)``."""
@@ -46,8 +48,9 @@ class Shown(NamedTuple):
     begins: jax.Array
 
 
-Source = Callable[[Any, State, jax.Array, Draw], tuple[State, Shown]]
-"""From the task, the state, the steps ``(N,)`` since the streams began, and randomness, to the next step."""
+Source = Callable[[Any, State, jax.Array, Draw, jax.Array], tuple[State, Shown]]
+"""From the task, the state, the steps ``(N,)`` since the streams began, randomness, and whether it is a test stream
+``(N,)``, to the next step."""
 
 
 def keys(seeds: jax.Array) -> jax.Array:
@@ -88,7 +91,9 @@ _LEGAL = (reber.LEGAL << np.arange(reber.LEGAL.shape[1])).sum(axis=1).astype(np.
 """The symbols that may follow a node, a bit each: one number is looked up for a trial, not a row."""
 
 
-def _reber(task: reber.ContinualReber, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+def _reber(
+    task: reber.ContinualReber, state: State, t: jax.Array, words: Draw, tested: jax.Array
+) -> tuple[State, Shown]:
     """Embedded Reber strings; remembers the symbol to be read and the node that it leads to. Counted in symbols."""
     symbol, node = (jnp.where(t == 0, first, now) for first, now in zip((_BEGIN, reber.OPENED), state, strict=True))
     edge = 2 * node + (words(t, 0) >> 31).astype(jnp.int32)
@@ -98,16 +103,18 @@ def _reber(task: reber.ContinualReber, state: State, t: jax.Array, words: Draw) 
     return (following, target_node), Shown(x, target, always, always, node == reber.OPENED)
 
 
-def _reber_successors(task: reber.ContinualReber, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+def _reber_successors(
+    task: reber.ContinualReber, state: State, t: jax.Array, words: Draw, tested: jax.Array
+) -> tuple[State, Shown]:
     """The same strings; the target shows every symbol that may come next, not only the one that does."""
-    after, shown = _reber(task, state, t, words)
+    after, shown = _reber(task, state, t, words, tested)
     node = jnp.where(t == 0, reber.OPENED, state[1])
     legal = jnp.asarray(_LEGAL)[node][None] >> jnp.arange(task.output_size)[:, None]
     return after, shown._replace(target=(legal & 1).astype(jnp.float32))
 
 
 def _order(
-    task: temporal_order.ContinualTemporalOrder, state: State, t: jax.Array, words: Draw
+    task: temporal_order.ContinualTemporalOrder, state: State, t: jax.Array, words: Draw, tested: jax.Array
 ) -> tuple[State, Shown]:
     """Sequences of experiment 6; remembers the sequence's number and the step in it. Counted in sequences."""
     number, step = (jnp.where(t == 0, 0, now) for now in state)
@@ -131,7 +138,9 @@ def _delay(task: TimedSpikes | SpikeDelays, word: jax.Array) -> jax.Array:
     return int(values[1]) * below(word, 2) if len(values) == 2 else below(word, len(values))
 
 
-def _timed_spikes(task: TimedSpikes, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+def _timed_spikes(
+    task: TimedSpikes, state: State, t: jax.Array, words: Draw, tested: jax.Array
+) -> tuple[State, Shown]:
     """Delays in, spikes out; remembers the steps to the next spike. Counted in spikes."""
     left = jnp.where(t == 0, 0, state[0])
     spike = left == 0
@@ -140,7 +149,9 @@ def _timed_spikes(task: TimedSpikes, state: State, t: jax.Array, words: Draw) ->
     return (jnp.where(spike, task.interval + delay, left) - 1,), shown
 
 
-def _spike_delays(task: SpikeDelays, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+def _spike_delays(
+    task: SpikeDelays, state: State, t: jax.Array, words: Draw, tested: jax.Array
+) -> tuple[State, Shown]:
     """Spikes in, delays out; remembers the steps to the next spike, and its delay. Counted in delays asked for."""
     left, delay = (jnp.where(t == 0, 0, now) for now in state)
     spike = left == 0
@@ -150,12 +161,44 @@ def _spike_delays(task: SpikeDelays, state: State, t: jax.Array, words: Draw) ->
     return (jnp.where(spike, task.interval + coming, left) - 1, coming), shown
 
 
-def _periodic(task: Periodic, state: State, t: jax.Array, words: Draw) -> tuple[State, Shown]:
+def _periodic(task: Periodic, state: State, t: jax.Array, words: Draw, tested: jax.Array) -> tuple[State, Shown]:
     """Silence in, a periodic function out; remembers nothing. Counted in periods."""
     phase = t % task.period
     wave = jnp.asarray(Periodic(task.period, task.period, task.shape).wave)
     silence = jnp.zeros((1, len(t)))
     return (), Shown(silence, wave[phase][None], t >= 0, phase == task.period - 1, t == 0)
+
+
+def _counting(
+    task: languages.AnBn | languages.AnBnCn, state: State, t: jax.Array, words: Draw, tested: jax.Array
+) -> tuple[State, Shown]:
+    """Strings with blocks of n letters each: n at random, in a test 1, 2, 3 ... Counted in strings, so the length of a
+    test stream is the largest n up to which every string was accepted.
+
+    Remembers the string's number, the block (0: S is read) and the letter in it. T is never read and S never follows:
+    inputs are S and the letters, targets the letters and T.
+    """
+    number, block, letter = (jnp.where(t == 0, 0, now) for now in state)
+    blocks = len(task.blocks)
+    drawn = task.shortest + below(words(number, 0), task.length - task.shortest + 1)
+    n = jnp.where(tested, number + 1, drawn)
+    begins, full = block == 0, letter == n
+    stays = (block == 1) | ~(begins | full)
+    last = full & (block == blocks)
+    x, follows = _one_hot(block, blocks + 1), _one_hot(block, blocks + 1)
+    target = jnp.where(begins | (block == 1) | full, follows, 0.0)
+    target = target.at[:-1].max(jnp.where(stays, x[1:], 0.0))
+    moves = begins | full
+    after = (number + last, jnp.where(last, 0, block + moves), jnp.where(moves, ~last, letter + 1))
+    return after, Shown(x, target, jnp.ones_like(last), last, begins)
+
+
+def _signed_counting(
+    task: languages.AnBn | languages.AnBnCn, state: State, t: jax.Array, words: Draw, tested: jax.Array
+) -> tuple[State, Shown]:
+    """The same strings, what is not shown and not legal being -1."""
+    after, shown = _counting(task, state, t, words, tested)
+    return after, shown._replace(x=2 * shown.x - 1, target=2 * shown.target - 1)
 
 
 def _one_hot(numbers: jax.Array, count: int) -> jax.Array:
@@ -173,5 +216,8 @@ SOURCES: dict[str, tuple[int, Source]] = {
     TimedSpikes.name: (1, _timed_spikes),
     SpikeDelays.name: (2, _spike_delays),
     Periodic.name: (0, _periodic),
+    languages.AnBn.name: (3, _counting),
+    languages.AnBnCn.name: (3, _counting),
+    SIGNED: (3, _signed_counting),
 }
 """By the name of the task, or their own: how many numbers its source remembers, and the source."""

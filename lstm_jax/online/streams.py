@@ -1,4 +1,5 @@
-"""Trials on streams without end, learning after every step (continual prediction of 2000, precise timing of 2002).
+"""Trials on streams of any length, learning after every step (continual prediction of 2000, counting of 2001, precise
+timing of 2002).
 
 A trial reads a training stream to its first wrong answer, then test streams with its weights held, each to its
 first wrong answer, then the next training stream. Trials go at their own pace, side by side in one compiled loop: at
@@ -38,6 +39,8 @@ class StreamProtocol:
         most: training streams, at most.
         stops: a training stream ends at its first wrong answer, as in the papers; if not, at the longest length only.
         tests: test streams after each training stream; a trial is perfect when all of them are of the longest length.
+        enough: a trial is perfect already when the test streams are this long on average, which are read on all the
+            same: how far it gets beyond what it was trained for.
         full_scores: read all test streams; if not, a test ends with its first stream that is not of the longest
             length, which decides as well whether a trial is perfect, and leaves a score of fewer streams.
         rate_decay: the rate is multiplied by it after every training stream.
@@ -57,6 +60,7 @@ class StreamProtocol:
     most: int
     stops: bool = True
     tests: int = 10
+    enough: int | None = None
     full_scores: bool = True
     rate_decay: float = 1.0
     momentum: float = 0.0
@@ -67,8 +71,13 @@ class StreamProtocol:
     source: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an unknown rule, and a task without a source."""
+        """Refuse an unknown rule, a task without a source, and a length that tests do not tell."""
         check_names(self, {"rule": RULES})
+        if self.enough is not None and not (self.full_scores and 1 <= self.enough <= self.longest_test):
+            raise ValueError(
+                f"enough is at least 1 and at most longest_test={self.longest_test}, with full_scores, "
+                f"got {self.enough} and full_scores={self.full_scores}"
+            )
         name = self.source or self.task.name
         if name not in sources.SOURCES:
             raise ValueError(f"no stream of task {name!r}; {nearest(name, sources.SOURCES)}")
@@ -188,7 +197,7 @@ def _next(
     """The next step of each stream, and whether the net is blank before it ``(N,)``."""
     _, source = protocol.streams
     number = trials.streams * (protocol.tests + 1) + trials.test
-    state, shown = source(protocol.task, trials.source, trials.t, sources.draw(keys, number))
+    state, shown = source(protocol.task, trials.source, trials.t, sources.draw(keys, number), trials.test > 0)
     return state, shown, shown.begins if protocol.reset else trials.t == 0
 
 
@@ -226,7 +235,7 @@ def _counted(
     last = trials.test == protocol.tests
     over = ended & tested & (last if protocol.full_scores else last | ~whole)
     score = jnp.where(over, total / jnp.maximum(trials.test, 1), trials.score)
-    perfect = over & (total == protocol.tests * protocol.longest_test)
+    perfect = over & (total >= protocol.tests * (protocol.enough or protocol.longest_test))
     return trials._replace(
         rate=jnp.where(trained, trials.rate * protocol.rate_decay, trials.rate),
         t=jnp.where(active & ~ended, trials.t + 1, 0),

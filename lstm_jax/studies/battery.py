@@ -16,7 +16,7 @@ from lstm_jax.online.net import BlockNet
 from lstm_jax.online.strings import StringProtocol
 from lstm_jax.online.trials import Goal, Protocol
 from lstm_jax.studies.battery_row import BatteryRow, Published, chosen
-from lstm_jax.studies.battery_streams import continual, timing
+from lstm_jax.studies.battery_streams import continual, counting, timing
 from lstm_jax.tasks import TASKS
 
 ALL = ("cells", "gates", "outputs")
@@ -164,13 +164,17 @@ def _order() -> list[BatteryRow]:
     return rows
 
 
-_ROWS = [*_reber(), *_lag(), *_two_sequence(), *_adding(), *_order(), *continual(), *timing()]
+_ROWS = [*_reber(), *_lag(), *_two_sequence(), *_adding(), *_order(), *continual(), *counting(), *timing()]
 BATTERY: dict[str, BatteryRow] = Registry("row", _ROWS)  # type: ignore[assignment]
 """All rows by name, in the order of the papers."""
 
 
 def chosen_rows(names: tuple[str, ...]) -> list[BatteryRow]:
-    """The rows of those names; a name that ends in ``*`` stands for all that begin like it; none: all as printed.
+    """The rows of those names, each once; none: all as printed.
+
+    Args:
+        names: of rows, several of them separated by commas or not. ``two-3a*``: all that begin so, with every choice;
+            ``reber``, a name that no row has: all as printed that go on with a dash.
 
     Raises:
         UnknownName: a row that does not exist, with the nearest.
@@ -178,10 +182,10 @@ def chosen_rows(names: tuple[str, ...]) -> list[BatteryRow]:
     if not names:
         return [row for row in BATTERY.values() if ":" not in row.name]
     found: dict[str, BatteryRow] = {}
-    for name in names:
-        if name.endswith("*"):
-            matching = {key: row for key, row in BATTERY.items() if key.startswith(name[:-1])}
-            found |= matching or {name: BATTERY[name[:-1]]}
-        else:
-            found[name] = BATTERY[name]
+    for name in (part for given in names for part in given.split(",") if part):
+        begins, choices = (name[:-1], True) if name.endswith("*") else (f"{name}-", False)
+        rows = [row for row in BATTERY.values() if row.name.startswith(begins) and (choices or ":" not in row.name)]
+        if name in BATTERY or not rows:
+            rows = [BATTERY[name.removesuffix("*")]]
+        found |= {row.name: row for row in rows}
     return list(found.values())

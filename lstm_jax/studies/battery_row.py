@@ -23,6 +23,7 @@ class Published:
         success: share of the trials that met the last one; NaN where the paper prints none.
         low, high: the range of ``sequences``, where printed.
         wrong: share of 2560 test sequences classified wrongly, after each goal; empty where there is no such test.
+        longest: length of the test streams, where it is the result; NaN where it is not.
     """
 
     weights: int
@@ -32,6 +33,7 @@ class Published:
     low: float = math.nan
     high: float = math.nan
     wrong: tuple[float, ...] = ()
+    longest: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -74,5 +76,6 @@ class BatteryRow:
 
 
 def chosen(row: BatteryRow, choice: str, **changes: Any) -> BatteryRow:
-    """The row run differently; what was published stays, to compare with."""
-    return replace(row, name=f"{row.name}:{choice}", protocol=replace(row.protocol, **changes))
+    """The row run differently, also one that was chosen already; what was published stays, to compare with."""
+    joint = "-" if ":" in row.name else ":"
+    return replace(row, name=f"{row.name}{joint}{choice}", protocol=replace(row.protocol, **changes))

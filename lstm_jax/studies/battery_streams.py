@@ -1,11 +1,12 @@
-"""Rows of streams without end: continual prediction (2000) and precise timing (2002).
+"""Rows of streams: continual prediction (2000), counting languages (2001) and precise timing (2002).
 
 Figures and protocol are secondary: others' notes on the papers, not the papers; streams to success, and that no net
 without forget gates or resets succeeds, are recalled only. What they leave open is in
 ``docs/replication.md``. A trial is perfect when its test streams are all of the longest length; sequences are training
 streams, each read to its first wrong answer.
 
-Sources: Gers, Schmidhuber & Cummins, "Learning to Forget", 2000; Gers, Schraudolph & Schmidhuber, "Learning Precise
+Sources: Gers, Schmidhuber & Cummins, "Learning to Forget", 2000; Gers & Schmidhuber, "LSTM Recurrent Networks Learn
+Simple Context-Free and Context-Sensitive Languages", 2001; Gers, Schraudolph & Schmidhuber, "Learning Precise
 Timing with LSTM Recurrent Networks", 2002.
 """
 
@@ -15,7 +16,7 @@ import math
 from dataclasses import replace
 
 from lstm_jax.online.net import BlockNet
-from lstm_jax.online.sources import SUCCESSORS
+from lstm_jax.online.sources import SIGNED, SUCCESSORS
 from lstm_jax.online.streams import StreamProtocol
 from lstm_jax.studies.battery_row import BatteryRow, Published, chosen
 from lstm_jax.tasks import TASKS
@@ -79,6 +80,50 @@ def _continual_order(reber: StreamProtocol) -> list[BatteryRow]:
         rows += [row, chosen(row, "plain", rule="plain"), chosen(row, "reads-on", stops=False)]
         rows.append(chosen(row, "plain-reads-on", rule="plain", stops=False))
     return rows
+
+
+def counting() -> list[BatteryRow]:
+    """Strings of n letters of each kind: learned up to some n, up to which n are they accepted?
+
+    A training stream is a thousand strings; then the net is shown the strings of n = 1, 2, 3 ... until it is wrong
+    about one, at most a thousand of them. It has learned when it accepts every n that it was trained on. What was
+    published is recalled (low confidence), and so are the layout and its first biases.
+    """
+    rows = []
+    for language, trained, published in (("anbn", 10, 1000.0), ("anbncn", 10, math.nan), ("anbncn", 40, 500.0)):
+        protocol = _counter(language, trained)
+        net, biases = protocol.net, protocol.gate_biases
+        old = {"net": replace(net, gates=("i", "o")), "gate_biases": (biases[0], biases[2])}
+        with_peepholes, without, no_forget_gates = (38, 35, 32) if language == "anbn" else (90, 84, 74)
+        for suffix, setting, changes, weights, longest in (
+            ("", "peepholes", {}, with_peepholes, published),
+            ("-np", "no peepholes", {"net": replace(net, peepholes=False)}, without, math.nan),
+            ("-nf", "peepholes, no forget gates", old, no_forget_gates, math.nan),
+        ):
+            row = BatteryRow(
+                f"{language}-{trained}{suffix}", "Counting languages (2001)", f"n to {trained}, {setting}",
+                replace(protocol, **changes), Published(weights, 10, UNKNOWN, longest=longest),
+            )  # fmt: skip
+            wide = replace(row.protocol.net, output="centered_logistic_2")
+            signed = chosen(row, "signed", source=SIGNED, tolerance=1.0, net=wide)
+            rows += [row, chosen(row, "plain", rule="plain"), signed]
+            rows += [chosen(way, "trains-on", enough=None, most=1000) for way in (row, signed)]
+    return rows
+
+
+def _counter(language: str, trained: int) -> StreamProtocol:
+    """With a block for each count that is kept; inputs are S and the letters, outputs the letters and T."""
+    task = TASKS[language](trained)
+    symbols, blocks = len(task.blocks) + 1, len(task.blocks) - 1
+    net = BlockNet(
+        symbols, symbols, blocks, 1, ("i", "f", "o"), ("cells", "gates", "outputs"), "cells", inputs_to_outputs=True,
+        peepholes=True, block_input="identity", block_output="identity",
+    )  # fmt: skip
+    biases = (("i", (-1.0,) * blocks), ("f", (2.0,) * blocks), ("o", (-2.0,) * blocks))
+    return StreamProtocol(
+        task, net, 1e-5, 0.5, 1000, 1000, 10_000, stops=False, tests=1, enough=trained, momentum=0.99, reset=True,
+        scale=0.1, gate_biases=biases,
+    )  # fmt: skip
 
 
 def timing() -> list[BatteryRow]:

@@ -1,4 +1,4 @@
-"""Streams against the tasks they are streams of; their trials, beside others, interrupted and by hand."""
+"""Trials on streams, beside others, interrupted and by hand."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 
 from lstm_jax.cell.adjoint import SLOPE
 from lstm_jax.online import sources, steps
 from lstm_jax.online.net import BlockNet
 from lstm_jax.online.streams import StreamProtocol, advance, begin, going
 from lstm_jax.tasks import reber
-from lstm_jax.tasks.batch import Batch
+from lstm_jax.tasks.languages import AnBn
 from lstm_jax.tasks.reber import ContinualReber
-from lstm_jax.tasks.temporal_order import ContinualTemporalOrder
-from lstm_jax.tasks.timed import Periodic, SpikeDelays, TimedSpikes
+from lstm_jax.tasks.timed import Periodic, TimedSpikes
 
 N = 8
 SEEDS = jnp.arange(N)
@@ -40,26 +38,6 @@ PFG = StreamProtocol(
 )  # fmt: skip
 
 
-def shown(task, length: int, streams: int, number: int = 0, name: str | None = None) -> sources.Shown:
-    """``length`` steps of ``streams`` streams, a leading axis each."""
-    remembered, source = sources.SOURCES[name or task.name]
-
-    @jax.jit
-    def go(number):
-        words = sources.draw(sources.keys(jnp.arange(streams)), jnp.full(streams, number, jnp.int32))
-        left = tuple(jnp.full(streams, 77, jnp.int32) for _ in range(remembered))  # by whatever was before
-        steps_ = jnp.arange(length)
-        return lax.scan(lambda state, t: source(task, state, jnp.full(streams, t), words), left, steps_)[1]
-
-    return go(number)
-
-
-def batch(given: sources.Shown) -> Batch:
-    """The same streams as a batch ``(T, B, I)`` of their task, which ``solve`` can read."""
-    steps_, _, streams = given.x.shape
-    return Batch(given.x.swapaxes(1, 2), jnp.nan, jnp.full(streams, steps_, jnp.int32), given.asked)
-
-
 def same(one, other) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
 
@@ -70,35 +48,6 @@ def until_done(protocol: StreamProtocol, rounds: int = 100_000):
     return trials, work
 
 
-def test_reber_streams_are_whole_strings_of_the_grammar_with_fair_coins():
-    given = shown(ContinualReber(), 600, 128)
-    symbols, following = (np.argmax(a, axis=1) for a in (given.x, given.target))
-    np.testing.assert_array_equal(symbols[1:], following[:-1])
-    nodes = np.full(128, reber.START)
-    coins = []
-    for read, coming, begins in zip(symbols, following, given.begins, strict=True):
-        np.testing.assert_array_equal(begins, nodes == reber.START)
-        nodes = reber.NEXT[nodes, read]
-        assert (nodes != reber.DEAD).all()
-        assert reber.LEGAL[nodes, coming].all()
-        choice = reber.EDGES[nodes, 0] != reber.EDGES[nodes, 1]
-        coins.append(np.where(choice, coming == reber.EDGES[nodes, 1], np.nan))
-    coins = np.array(coins)
-    assert np.nanmean(coins) == pytest.approx(0.5, abs=0.01)
-    assert np.nanstd(np.nanmean(coins, axis=0)) < 0.04  # 0.027 for fair and independent ones
-    lengths = np.diff(np.flatnonzero(np.asarray(given.begins).T.ravel()))
-    assert lengths.mean() == pytest.approx(12, abs=0.2)
-    assert np.mean(lengths == 9) == pytest.approx(0.25, abs=0.02)
-
-
-def test_successors_are_asked_for_as_the_task_solves_them_in_the_same_streams():
-    task = ContinualReber(length=300)
-    given = shown(task, 300, 16, name=sources.SUCCESSORS)
-    np.testing.assert_array_equal(given.x, shown(task, 300, 16).x)
-    np.testing.assert_array_equal(given.target.swapaxes(1, 2), task.solve(batch(given)))
-    assert set(np.asarray(given.target).sum(axis=1).ravel()) == {1, 2}
-
-
 def test_a_protocol_names_its_source():
     protocol = replace(CERG, source=sources.SUCCESSORS)
     assert protocol.streams is sources.SOURCES[sources.SUCCESSORS]
@@ -106,54 +55,36 @@ def test_a_protocol_names_its_source():
         replace(CERG, source="legal_succesors")
 
 
-def test_a_stream_is_a_function_of_trial_and_number():
-    first, again, other = (np.asarray(shown(ContinualReber(), 200, n, k).x) for n, k in [(4, 0), (3, 0), (4, 1)])
-    np.testing.assert_array_equal(first[..., :3], again)
-    assert (first != other).any(axis=(0, 1)).all()
-    assert (first[..., 0] != first[..., 1]).any()
+def a_counter(step_back: float) -> tuple[BlockNet, jax.Array, jax.Array]:
+    """A net of one open cell, 1 more at every a, ``step_back`` less at every b; its weights hidden and out."""
+    net = BlockNet(3, 3, 1, 1, biases=("cells", "gates", "outputs"), feedback="none", inputs_to_outputs=True,
+                   block_input="identity", block_output="identity")  # fmt: skip
+    hidden = jnp.zeros((4, 3)).at[1, 0].set(1.0).at[2, 0].set(-step_back).at[3, 1:].set(30.0)
+    return net, hidden, jnp.array([[0.0, 20.0, -20.0], [0.0, -10.0, 10.0]])
 
 
-def test_order_streams_ask_for_what_their_task_solves():
-    task = ContinualTemporalOrder(length=100, relevant=3)
-    given = shown(task, 3000, 48)
-    classes = np.argmax(given.target, axis=1)
-    asked = np.asarray(given.asked)
-    np.testing.assert_array_equal(asked, np.asarray(given.x)[:, 1] == 1)
-    np.testing.assert_array_equal(asked, given.unit)
-    np.testing.assert_array_equal(np.where(asked, classes, 0), task.solve(batch(given)))
-    np.testing.assert_allclose(np.bincount(classes[asked]) / asked.sum(), 1 / 8, atol=0.04)
-    lengths = np.concatenate([np.diff(np.flatnonzero(column), prepend=-1) for column in asked.T])
-    assert set(lengths) == set(range(100, 111))
-    steps_ = np.arange(3000)[:, None] - np.maximum.accumulate(np.where(given.begins, np.arange(3000)[:, None], 0))
-    relevant = steps_[np.asarray(given.x)[:, 2:4].any(axis=1)] + 1
-    assert set(relevant) == {step for low, high in task.one.windows for step in range(low, high + 1)}
+@pytest.mark.parametrize(("step_back", "reach"), [(1.0, 40), (1.1, 6)])
+def test_a_net_that_counts_is_tested_up_to_the_first_string_that_it_gets_wrong(step_back, reach):
+    net, hidden, out = a_counter(step_back)
+    direct = jnp.array([[90.0, -90.0, -90.0], [90.0, 90.0, -90.0], [-90.0, 0.0, 0.0]])  # S, a, b
+    protocol = StreamProtocol(AnBn(4), net, 0.0, 0.5, 2, 40, 3, stops=False, tests=1, enough=5, reset=True)
+    start = begin(protocol, SEEDS)
+    weights = start.weights._replace(
+        **{name: jnp.stack([w] * N, -1) for name, w in [("hidden", hidden), ("out", out), ("direct", direct)]}
+    )
+    done, work = advance(protocol, start._replace(weights=weights), SEEDS, jnp.int32(5000))
+    # by hand: before the last of n letters b the cell holds n - 1.1 (n - 1), which has to be above 0.5
+    assert done.met.tolist() == [1] * N and done.best.tolist() == [reach] * N
+    read = sum(1 + 2 * n for n in range(1, reach + 1))
+    assert (work.tested.min() >= read) and (work.tested.max() <= read + 1 + 2 * (reach + 1))
+    assert (work.learned >= 2 * 3).all() and (work.learned <= 2 * 9).all()
 
 
-@pytest.mark.parametrize("levels", ["all", "two"])
-@pytest.mark.parametrize("kind", [TimedSpikes, SpikeDelays])
-def test_spike_streams_ask_for_what_their_task_solves(kind, levels):
-    task = kind(length=300, interval=7, extra=4, levels=levels)
-    given = shown(task, 300, 32)
-    target = np.asarray(given.target)[:, 0]
-    np.testing.assert_array_equal(target, task.solve(batch(given))[..., 0])
-    if kind is SpikeDelays:
-        spikes = np.asarray(given.x)[:, 0] == 1
-        np.testing.assert_array_equal(given.asked, spikes & (np.arange(300)[:, None] > 0))
-        values, counts = np.unique(target[np.asarray(given.asked)], return_counts=True)
-        np.testing.assert_array_equal(values, task.delays)
-        np.testing.assert_allclose(counts / counts.sum(), 1 / len(values), atol=0.06)
-    else:
-        assert np.asarray(given.asked).all()
-        np.testing.assert_array_equal(given.unit, target == 1)
-
-
-@pytest.mark.parametrize("shape", ["cos", "triangle", "rectangle"])
-def test_waves_are_those_of_the_task(shape):
-    task = Periodic(length=40, period=10, shape=shape)
-    given = shown(task, 40, 8)
-    np.testing.assert_array_equal(given.target[:, 0], task.solve(batch(given))[..., 0])
-    assert not np.asarray(given.x).any()
-    np.testing.assert_array_equal(np.flatnonzero(given.unit[:, 0]), [9, 19, 29, 39])
+def test_what_is_enough_is_a_length_that_tests_can_have():
+    with pytest.raises(ValueError, match="at most longest_test=20, with full_scores, got 21"):
+        replace(CERG, enough=21)
+    with pytest.raises(ValueError, match="full_scores=False"):
+        replace(CERG, enough=3, full_scores=False)
 
 
 @pytest.mark.parametrize(("output", "right"), [(0.5, True), (0.31, True), (0.29, False)])

@@ -26,8 +26,9 @@ PRINTED = [row for row in BATTERY.values() if ":" not in row.name]
 @pytest.mark.parametrize("row", PRINTED, ids=lambda row: row.name)
 def test_nets_have_as_many_weights_as_the_paper_says(row):
     assert row.protocol.net.weight_count == row.published.weights
-    assert row.protocol.net.inputs == row.protocol.task.input_size
-    assert row.protocol.net.outputs == row.protocol.task.output_size
+    unused = row.experiment.startswith("Counting")  # T is never read, S never follows
+    assert row.protocol.net.inputs == row.protocol.task.input_size - unused
+    assert row.protocol.net.outputs == row.protocol.task.output_size - unused
 
 
 def test_the_battery_has_every_row_of_the_tables():
@@ -52,7 +53,7 @@ def test_streams_have_rows_with_forget_gates_and_peepholes_and_without():
         "gts-np",
         "pfg-rectangle-25-np",
     } <= names
-    assert len(names) == 4 + 3 + 2 + 2 + 2 * 3 * 2
+    assert len(names) == 4 + 3 + 3 * 3 + 2 + 2 + 2 * 3 * 2
     assert BATTERY["cerg"].cap == 30_000 and BATTERY["cerg-reset"].protocol.reset
     learns = BATTERY["gts:plain-reads-on"].protocol
     assert (learns.rule, learns.stops) == ("plain", False) and not BATTERY[
@@ -66,6 +67,10 @@ def test_rows_are_chosen_by_name_or_by_their_beginning():
     assert [row.name for row in chosen_rows(("order-6a", "reber-5*"))][:3] == [
         "order-6a", "reber-5", "reber-5:each-sequence",
     ]  # fmt: skip
+    assert [row.name for row in chosen_rows(("order-6a,reber", "order-6b", "reber-1"))] == [
+        "order-6a", *(f"reber-{n}" for n in range(1, 6)), "order-6b",
+    ]  # fmt: skip
+    assert [row.name for row in chosen_rows(("adding-100,",))] == ["adding-100"]
     for wrong in ("adding-10", "addingg*"):
         with pytest.raises(UnknownName, match="did you mean 'adding-"):
             chosen_rows((wrong,))
@@ -218,7 +223,9 @@ def test_streams_show_their_best_test_and_no_mean_that_was_not_published():
     text = table([*FOUND, *found, trial("gts", 0, (900, 0), best_test=1000.0)])
     line = next(line for line in text.splitlines() if line.startswith("| `cerg`"))
     assert "1 of 2" in line and "others not within 30,000" in line and "| 18,889 |" in line
-    assert line.endswith("| 500.00 | 500,065 |")
+    assert line.endswith("| 500.00 | 500,065 (130 to 1,000,000) | – |")
+    counted = table([trial("anbn-10", n, (7 + n, 0), best_test=12.0 + n) for n in range(3)])
+    assert "| 13 (12 to 14) | 1,000 |" in counted and "best test | paper |" in counted
     assert "best test |" in text and "1 of 1 [21, 100 %] | 100 % | 900 | – | – | – | – |" in text
 
 
