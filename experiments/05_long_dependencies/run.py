@@ -49,6 +49,9 @@ MODELS: Mapping[str, ModelConfig] = {
 }
 """Every entrant; where nothing else is said, forget gates start with a bias of 1."""
 STARTS = tuple(name for name in MODELS if ", " in name)
+CELLS = tuple(name for name in MODELS if name not in STARTS)
+AUTOMATA = ("even_pairs", "cycle_navigation", "modular_arithmetic", "bucket_sort")
+"""Tasks of a finite machine, learned from short strings; parity, the first of them, is in ``quick`` and ``goals``."""
 CHOSEN = Path(__file__).with_name("rates.csv")
 """The learning rate of each entrant on each task, by --choose-rates."""
 CANDIDATES = (0.003, 0.01, 0.03)
@@ -110,6 +113,13 @@ SCALES = {
         },
         seeds=3, parameters=20_000, batch=16, tuned=False, variants=("V", "V, chrono", "V, uniform"),
         started=("copy", "adding", "anbncn", "parity"),
+    ),
+    "tracking": Scale(
+        {
+            **{task: Ladder((500,), 4000, learned=40, tested={"shortest": 500}) for task in AUTOMATA},
+            "group_words": Ladder((500,), 4000, learned=40),
+        },
+        seeds=5, parameters=6000, batch=16, tuned=False, variants=CELLS, started=(),
     ),
     "timing": Scale(
         {task: Ladder((200,), 12_000) for task in ("timed_spikes", "spike_delays", "periodic")},
@@ -186,7 +196,7 @@ def study(preset: str, task: str, rates: Path = CHOSEN) -> Study:
 
 
 def chosen_rates(path: Path, task: str, names: Iterable[str]) -> dict[str, float]:
-    """What --choose-rates wrote, for this task and these entrants.
+    """What --choose-rates wrote, for this task and these entrants; nothing, and a warning, if it is about other tasks.
 
     Raises:
         UsageError: where there is no such file, or an entrant is missing in it.
@@ -195,6 +205,9 @@ def chosen_rates(path: Path, task: str, names: Iterable[str]) -> dict[str, float
         raise UsageError(f"no learning rates at {path}; --choose-rates makes them, --rates names another file")
     with path.open() as stream:
         found = {row["variant"]: float(row["rate"]) for row in csv.DictReader(stream) if row["task"] == task}
+    if not found:
+        print(f"no learning rates for {task} in {path}: all entrants have the same; --choose-rates", file=sys.stderr)
+        return {}
     if missing := [name for name in names if name not in found]:
         raise UsageError(
             f"{path} has no learning rate for {'; '.join(missing[:3])} on {task}; --choose-rates makes them"
@@ -236,9 +249,9 @@ def gather(preset: str, out: Path) -> list[Row]:
 class Options:
     """Up to which length is a task learned? Twelve cells of equal size on ladders of lengths."""
 
-    preset: Literal["smoke", "quick", "goals", "timing", "default", "full"] = "quick"
-    """smoke: means nothing; quick: 20 minutes on two cores; goals: V at great lengths; timing: what peepholes are
-    for; default: half a day; full."""
+    preset: Literal["smoke", "quick", "goals", "tracking", "timing", "default", "full"] = "quick"
+    """smoke: means nothing; quick: 20 minutes on two cores; goals: V at great lengths; tracking: states of finite
+    machines, beyond the lengths that were learned; timing: what peepholes are for; default: half a day; full."""
     tasks: tuple[str, ...] = ()
     """Only these tasks of the preset; the report shows all that were run."""
     out: Path | None = None

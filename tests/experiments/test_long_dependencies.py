@@ -13,6 +13,7 @@ import pytest
 from fabricated import trial
 
 from lstm_jax.cli.dispatch import guarded
+from lstm_jax.names import UsageError
 from lstm_jax.studies.budget import parameter_count
 from lstm_jax.studies.collect import read_rows, write_rows
 from lstm_jax.studies.ladder import criterion_of, label, split_label
@@ -68,6 +69,35 @@ def test_the_goals_are_tested_at_their_lengths_and_learned_from_no_longer_ones(e
         drawn = TASKS[task](**dict(config.data.options_of_test))
         assert drawn.length == tested and getattr(drawn, "shortest", None) == shortest
         criterion_of(task, TASKS[task]().metric)
+
+
+def test_tracking_is_asked_at_lengths_that_were_never_learned_of_every_cell(experiment):
+    for task in experiment.SCALES["tracking"].ladders:
+        plan = experiment.study("tracking", task)
+        ((name, config),) = plan.tasks
+        tested = TASKS[task](**dict(config.data.options_of_test))
+        assert list(plan.variants) == TWELVE and plan.seeds == 5 and split_label(name) == (task, 500)
+        assert dict(config.data.options)["length"] == 40 and tested.length == 500
+        assert getattr(tested, "shortest", 500) == 500
+        criterion_of(task, TASKS[task]().metric)
+
+
+def test_every_preset_can_be_planned_with_the_rates_that_are_shipped(experiment, capsys):
+    for preset, scale in experiment.SCALES.items():
+        for task, ladder in scale.ladders.items():
+            plan = experiment.study(preset, task)
+            known = {name for name, *_ in plan.rates}
+            assert known in (set(), {name for name, _ in plan.tasks})
+            if scale.tuned and not known:
+                assert f"no learning rates for {task}" in capsys.readouterr().err
+                assert {config.optimizer.learning_rate for _, config in plan.tasks} == {ladder.rate}
+
+
+def test_a_rate_that_is_missing_for_one_entrant_only_is_refused(experiment, tmp_path):
+    path = tmp_path / "rates.csv"
+    path.write_text("task,variant,rate\nadding,V,0.01\n")
+    with pytest.raises(UsageError, match="no learning rate for NIG; NFG; NOG on adding"):
+        experiment.study("quick", "adding", path)
 
 
 def test_timing_is_asked_of_the_nine_cells_and_taking_the_peepholes_away_takes_no_cell_away(experiment):
