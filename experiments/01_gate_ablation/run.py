@@ -11,7 +11,6 @@ validation. Nothing is tuned on test, no seed is dropped.
 
 from __future__ import annotations
 
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import tyro
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.cli.study import conduct
 from lstm_jax.studies.plan import Study
-from lstm_jax.studies.rates import at_rate, best_rates, write_rates
+from lstm_jax.studies.rates import at_rate, best_rates, chosen_rates, write_rates
 from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 NINE = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
@@ -72,14 +71,9 @@ def study(preset: str) -> Study:
         task("bach_chorales", scale, scale.chorales, batch_size=16),
         task("digits", scale, scale.digits),
     )
-    return Study(f"gate_ablation ({preset})", tasks, scale.variants, scale.seeds, rates=chosen_rates(scale.variants))
-
-
-def chosen_rates(variants: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
-    """What --choose-rates wrote, for these variants."""
-    with CHOSEN.open() as stream:
-        rows = list(csv.DictReader(stream))
-    return tuple((row["task"], row["variant"], float(row["rate"])) for row in rows if row["variant"] in variants)
+    own = chosen_rates(CHOSEN, [(name, variant) for name, _ in tasks for variant in scale.variants])
+    rated = tuple((*cell, rate) for cell, rate in own.items())
+    return Study(f"gate_ablation ({preset})", tasks, scale.variants, scale.seeds, rates=rated)
 
 
 def rates(preset: str) -> Study:

@@ -12,7 +12,6 @@ rate that suited it best on other seeds, by validation. A start that sets nothin
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -29,7 +28,7 @@ from lstm_jax.cli.study import conduct
 from lstm_jax.studies.collect import Row, read_rows, write_rows
 from lstm_jax.studies.grid import INITS, distinct, label, split_label
 from lstm_jax.studies.plan import Study
-from lstm_jax.studies.rates import at_rate, best_rates, write_rates
+from lstm_jax.studies.rates import at_rate, best_rates, chosen_rates, write_rates
 from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig, UsageError
 from lstm_jax.train.records import MANIFEST, write_atomically, write_json
 
@@ -99,26 +98,10 @@ def study(preset: str, init: str, rates: Path = CHOSEN) -> Study:
     scale = SCALES[preset]
     labelled = tuple((label(name, init), started(config, init)) for name, config in tasks(preset).items())
     variants = distinct(scale.variants, init)
-    own = chosen_rates(rates, [name for name, _ in labelled], variants) if scale.tuned else ()
-    return Study(f"{NAME} ({preset}), {init}", labelled, variants, scale.seeds, rates=own)
-
-
-def chosen_rates(path: Path, labels: list[str], variants: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
-    """What --choose-rates wrote, for these labels and variants.
-
-    Raises:
-        UsageError: where there is no such file, or a cell is missing in it.
-    """
-    if not path.is_file():
-        raise UsageError(f"no learning rates at {path}; --choose-rates makes them, --rates names another file")
-    with path.open() as stream:
-        found = {
-            (label(row["task"], row["init"]), row["variant"]): float(row["rate"]) for row in csv.DictReader(stream)
-        }
-    wanted = [(name, variant) for name in labels for variant in variants]
-    if missing := [f"{variant} on {name}" for name, variant in wanted if (name, variant) not in found]:
-        raise UsageError(f"{path} has no learning rate for {'; '.join(missing[:3])}; --choose-rates makes them")
-    return tuple((*cell, found[cell]) for cell in wanted)
+    cells = [(name, variant) for name, _ in labelled for variant in variants]
+    own = chosen_rates(rates, cells) if scale.tuned else {}
+    rated = tuple((*cell, rate) for cell, rate in own.items())
+    return Study(f"{NAME} ({preset}), {init}", labelled, variants, scale.seeds, rates=rated)
 
 
 def rate_study(preset: str, init: str) -> Study:

@@ -12,7 +12,6 @@ and with uniform gates. When a task counts as solved is written in lstm_jax/stud
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -31,7 +30,7 @@ from lstm_jax.studies.budget import matched_size
 from lstm_jax.studies.collect import Row, find_results, read_rows, write_rows
 from lstm_jax.studies.ladder import label
 from lstm_jax.studies.plan import Study
-from lstm_jax.studies.rates import at_rate, best_rates, write_rates
+from lstm_jax.studies.rates import at_rate, best_rates, chosen_rates, write_rates
 from lstm_jax.tasks import TASKS
 from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, Option, TrainConfig, UsageError
 from lstm_jax.train.records import MANIFEST, write_atomically, write_json
@@ -180,39 +179,20 @@ def study(preset: str, task: str, rates: Path = CHOSEN) -> Study:
     """The ladder of one task: every entrant at every length."""
     scale, names = SCALES[preset], entrants(preset, task)
     runs = {label(task, length): run_of(preset, task, length) for length in scale.ladders[task].lengths}
-    own = chosen_rates(rates, task, names) if scale.tuned else {}
+    cells = [(task, name) for name in names]
+    own = chosen_rates(rates, cells, scale.ladders[task].rate) if scale.tuned else {}
     return Study(
         f"{NAME} ({preset}), {task}",
         tuple(runs.items()),
         names,
         scale.seeds,
-        rates=tuple((name, variant, own[variant]) for name in runs for variant in names if variant in own),
+        rates=tuple((name, variant, rate) for name in runs for (_, variant), rate in own.items()),
         models=tuple(
             (name, variant, model_of(variant, config, scale.parameters))
             for name, config in runs.items()
             for variant in names
         ),
     )
-
-
-def chosen_rates(path: Path, task: str, names: Iterable[str]) -> dict[str, float]:
-    """What --choose-rates wrote, for this task and these entrants; nothing, and a warning, if it is about other tasks.
-
-    Raises:
-        UsageError: where there is no such file, or an entrant is missing in it.
-    """
-    if not path.is_file():
-        raise UsageError(f"no learning rates at {path}; --choose-rates makes them, --rates names another file")
-    with path.open() as stream:
-        found = {row["variant"]: float(row["rate"]) for row in csv.DictReader(stream) if row["task"] == task}
-    if not found:
-        print(f"no learning rates for {task} in {path}: all entrants have the same; --choose-rates", file=sys.stderr)
-        return {}
-    if missing := [name for name in names if name not in found]:
-        raise UsageError(
-            f"{path} has no learning rate for {'; '.join(missing[:3])} on {task}; --choose-rates makes them"
-        )
-    return {name: found[name] for name in names}
 
 
 def rate_study(preset: str, task: str) -> Study:
