@@ -62,10 +62,10 @@ class Ours:
         from lstm_jax.train.source import DATA, stream
 
         program, problem, state = self._begin(spec, (EXACT_RATE, 0.0, 0.0))
-        first = jax.jit(lambda source: source.batch(source.plan(stream(0, DATA), jnp.int32(0), 1)[0]))
+        first = jax.jit(lambda source: source.batch(source.plan(stream(0, DATA), jnp.int32(0), 1, 1)[0]))
         batch = first(problem.train)
         before = jax.tree.map(lambda leaf: np.array(leaf)[0], state.params)  # a copy: advance reuses the memory
-        state, metrics = program.advance(state, problem, jnp.int32(0), 1)
+        state, metrics = program.advance(state, problem, jnp.int32(0), 1, 1)
         gradient = jax.tree.map(lambda old, new: (old - np.asarray(new)[0]) / EXACT_RATE, before, state.params)
         return {
             "inputs": np.asarray(batch.inputs),
@@ -86,7 +86,7 @@ class Ours:
             nonlocal state, step
             start = time.perf_counter()
             for _ in range(chunks):
-                state, _ = program.advance(state, problem, jnp.int32(step), spec.chunk)
+                state, _ = program.advance(state, problem, jnp.int32(step), spec.chunk, spec.chunk)
                 step += spec.chunk
             jax.block_until_ready(state)
             seconds = time.perf_counter() - start

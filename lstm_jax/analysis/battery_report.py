@@ -18,8 +18,8 @@ from lstm_jax.train.records import write_atomically
 
 DASH, FULL = "–", "full-gradient"
 HEADER = (
-    "row", "setting", "choice", "weights", "solved", "paper", "sequences", "95 % interval", "range", "paper", "inside",
-    "wrong of 2560", "paper", "us a step",
+    "row", "setting", "choice", "weights", "solved", "paper", "inside", "sequences", "95 % interval", "range", "paper",
+    "inside", "wrong of 2560", "paper", "us a step",
 )  # fmt: skip
 
 
@@ -121,6 +121,7 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
         f"{row.protocol.net.weight_count}",
         f"{len(solved)} of {len(trials)} [{100 * low:.0f}, {100 * high:.0f} %]{_given_up(trials)}",
         DASH if math.isnan(published.success) else f"{100 * published.success:.0f} %",
+        DASH if guessed else _share_verdict(trials, published.success),
         _both(f"{mean.mean:,.0f}" if mean else DASH for mean in means),
         DASH if last is None or math.isnan(last.low) else f"[{max(last.low, 0):,.0f}, {last.high:,.0f}]",
         f"{min(met[-1]):,} to {max(met[-1]):,}" if len(met[-1]) > 1 else DASH,
@@ -145,6 +146,15 @@ def _longest(trials: Sequence[TrialResult]) -> str:
     return f"{median(lengths):,.0f} ({min(lengths):,.0f} to {max(lengths):,.0f})"
 
 
+def _share_verdict(trials: Sequence[TrialResult], paper: float) -> str:
+    """Whether the paper's share lies within the interval of ours; trials whose time was over may yet solve it."""
+    solved, open_ = (sum(trial.ended == ended for trial in trials) for ended in ("met", "stopped"))
+    low, high = wilson(solved, len(trials))
+    if math.isnan(paper) or (paper > high and open_):
+        return DASH
+    return "yes" if low <= paper <= high else f"no, {'fewer' if solved < paper * len(trials) else 'more'}"
+
+
 def _given_up(trials: Sequence[TrialResult]) -> str:
     """How long the others were tried, each."""
     tried = [f"{seen:,}" for seen in sorted({trial.seen for trial in trials if trial.ended != "met"})]
@@ -165,11 +175,21 @@ def _legend(found: Sequence[TrialResult]) -> str:
         "Sequences: mean over the trials that met the criterion (two figures: two criteria), its 95 % t-interval "
         f"(from {FEWEST} on, not below 0) and range. The others' time is not in it: inside, whether the paper's mean "
         "lies within our interval, is said where at least half of the trials met it; guesses are compared with no "
-        "published figure, that for learning stands there. Solved: with Wilson's 95 % "
-        "interval, and how many sequences the others were given. Wrong: mean over trials, fresh sequences, weights at "
+        "published figure, that for learning stands there. Solved: with Wilson's 95 % interval, whether the paper's "
+        "share lies inside (not said where trials whose time was over might bring it there), and how many sequences "
+        "the others were given. Wrong: mean over trials, fresh sequences, weights at "
         "the criterion. Of streams, sequences are training streams; best test: the mean length that the test streams "
         "after some training stream had at best, median and range over trials (counting languages: the largest n up "
         "to which every string was accepted). us a step: processor time of one trial and step, learning included, on "
-        "one core. Seeds from 0 on "
+        f"one core; all rows together: {_pace(found)}. Seeds from 0 on "
         f"({computed_by(found)})."
     )
+
+
+def _pace(found: Sequence[TrialResult]) -> str:
+    """What one core did in a second, over all rows."""
+    rows = by_row(found)
+    steps, seconds = (sum(getattr(trials[0], name) for trials in rows.values()) for name in ("steps", "seconds"))
+    whole = [trials for name, trials in rows.items() if not BATTERY[name].streams]
+    sequences = sum(trial.seen for trials in whole for trial in trials) / max(sum(t[0].seconds for t in whole), 1e-9)
+    return f"{steps / max(seconds, 1e-9) / 1e6:.2g} million steps, {sequences:,.0f} sequences a second"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lstm_jax.cli.console import clock, console, print_table
 
@@ -45,36 +45,41 @@ def print_rows(rows: Sequence[BatteryRow]) -> None:
 def conduct(
     rows: Sequence[BatteryRow], out: Path, trials: int | None, seconds: float | None, workers: int | None
 ) -> None:
-    """Run rows with a bar for each, write results, table and figure, print the table."""
+    """Run rows with a bar for each, write results, table and figure, print the table.
+
+    ``manifest.json`` holds every sitting in this folder: its command, rows, machine and time.
+    """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from lstm_jax.analysis.battery_report import publish, table
     from lstm_jax.studies.battery_results import read_results
     from lstm_jax.studies.battery_workers import run_battery
     from lstm_jax.train.machine import describe_machine
-    from lstm_jax.train.records import alone_in, write_json
+    from lstm_jax.train.records import MANIFEST, alone_in, read_circumstances, write_json
 
     screen, started, begun = console(), datetime.now(UTC), time.monotonic()
     columns = (TextColumn("{task.description:<28}"), BarColumn(None), TextColumn("{task.fields[state]}"))
     bars = Progress(*columns, TimeElapsedColumn(), console=screen, disable=not screen.is_terminal, expand=True)
     watch = _Watch(screen, bars, {row.name: row.cap for row in rows})
     out = Path(out)
+    sitting: dict[str, Any] = {
+        "command": sys.argv,
+        "started": started.isoformat(timespec="seconds"),
+        "wall_seconds": None,  # where it was killed
+        "rows": [row.name for row in rows],
+        "budget_seconds": seconds,
+        **describe_machine(),
+    }
     with alone_in(out), bars:
+        earlier = read_circumstances(out / MANIFEST).get("sittings", [])
+        write_json(out / MANIFEST, {"sittings": [*earlier, sitting]})
         for event in run_battery(rows, out, trials, seconds, workers):
             if isinstance(event, list):
                 watch.ended(event)
             else:
                 watch.moved(event)
         wall = time.monotonic() - begun
-        record = {
-            "command": sys.argv,
-            "started": started.isoformat(timespec="seconds"),
-            "wall_seconds": round(wall, 1),
-            "rows": [row.name for row in rows],
-            "budget_seconds": seconds,
-            **describe_machine(),
-        }
-        write_json(out / "manifest.json", record)
+        write_json(out / MANIFEST, {"sittings": [*earlier, {**sitting, "wall_seconds": round(wall, 1)}]})
         found = read_results(out)
         written = publish(out)
     screen.print(table(found), markup=False, highlight=False)

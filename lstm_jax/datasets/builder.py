@@ -173,10 +173,13 @@ def _source(folder: Path, split: str) -> Any:
 @contextlib.contextmanager
 def _readable(what: str, remedy: str) -> Iterator[None]:
     """Whatever goes wrong in reading is ``what``, and ``remedy`` says what to do."""
+    _tfds()  # a package that is missing is no damage
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except MemoryError:
+        raise
     except Exception as error:  # TFDS and array_record raise whatever they stumble over
         raise RawDataError(f"{what} ({error}); {remedy}") from error
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from lstm_jax.tasks.batch import Batch
 
 SETS = 10
 """The purpose of randomness that data sets have; several trials share one."""
@@ -37,10 +40,15 @@ def material(task: Any, kind: str, seeds: np.ndarray, trials_a_set: int) -> tupl
 def _draw(task: Any, number: int, count: int) -> np.ndarray:
     """``(count, T, 2)``: read and next symbol, -1 in the padding."""
     key = jax.random.fold_in(jax.random.key(number), SETS)
-    batch = jax.jit(task.symbols, static_argnums=1)(key, count)
+    batch = _symbols(task, key, count)
     inside = np.arange(batch.inputs.shape[0])[:, None] < np.asarray(batch.lengths)
     both = np.stack([np.where(inside, batch.inputs, -1), np.where(inside, batch.targets, -1)], axis=-1)
     return both.swapaxes(0, 1)
+
+
+@partial(jax.jit, static_argnums=(0, 2))
+def _symbols(task: Any, key: jax.Array, count: int) -> Batch:
+    return task.symbols(key, count)
 
 
 def _two_sets(task: Any, number: int) -> tuple[np.ndarray, np.ndarray]:

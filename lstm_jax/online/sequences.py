@@ -18,7 +18,7 @@ from lstm_jax.cell.adjoint import SLOPE
 from lstm_jax.cell.step import SQUASH
 from lstm_jax.online.net import BlockNet, Weights, by_block, move, outputs, seen_next, spread, weighted
 
-RULES = {"slope": SLOPE, "plain": {"logistic": jnp.ones_like, "identity": jnp.ones_like}}
+RULES = {"slope": SLOPE, "plain": dict.fromkeys(SLOPE, jnp.ones_like)}
 """The error signal of an output unit: times the slope of its squashing (as printed), or without (cross-entropy)."""
 
 

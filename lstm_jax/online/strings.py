@@ -53,7 +53,9 @@ class StringProtocol:
     trials_a_set: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse unknown names."""
+        """Refuse unknown names, and weights that would not be learned."""
+        if self.net.peepholes:
+            raise ValueError("nets with peepholes learn from streams: see StreamProtocol")
         choices = {"material": ("sets", "all", "fresh"), "success": ("order", "close", "close_at_end")}
         check_names(self, {**choices, "update": ("step", "sequence"), "rule": RULES})
 

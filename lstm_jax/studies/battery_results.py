@@ -27,7 +27,7 @@ class TrialResult(NamedTuple):
         mean_1, mean_2, rmse_1, rmse_2: absolute and root mean squared error on these.
         best_test: streams: the mean length of the test streams after the best training stream.
         tested: fresh test sequences.
-        steps, seconds: of all trials of the row together; compilation is not counted.
+        steps, seconds: of all trials of the row together, in processor time; compilation is not counted.
         commit, device: what computed it.
     """
 

@@ -49,7 +49,7 @@ class Moment(NamedTuple):
 
 
 class Course(NamedTuple):
-    """A row on its way: the state of its trials, and what they have cost."""
+    """A row on its way: the state of its trials, and what they have cost, in steps and processor time."""
 
     state: Any
     steps: int
@@ -86,10 +86,10 @@ def run_row(
         if loop is None or 2 * lane_count(len(live), count) <= loop.width:
             loop = _Loop(row, live, count)  # trials that are done take no more of its time
             loop.advance(course.state, 0)  # compile outside the clock
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         state, steps = loop.advance(course.state, stride)
-        spent = time.perf_counter() - started
-        course = Course(state, course.steps + steps, course.seconds + spent)
+        spent, busy = time.perf_counter() - started, time.process_time() - busy
+        course = Course(state, course.steps + steps, course.seconds + busy)
         if spent < CALL_SECONDS / 2:
             stride *= 2
         _save(file_of(folder, row.name, ".npz"), row, count, course)

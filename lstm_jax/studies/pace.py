@@ -16,7 +16,7 @@ import numpy as np
 from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.train.config import Config
 from lstm_jax.train.machine import code_label, describe_machine
-from lstm_jax.train.parallel import build_program
+from lstm_jax.train.parallel import build_program, devices_for
 from lstm_jax.train.population import stack_hypers
 from lstm_jax.train.program import begin
 from lstm_jax.train.records import write_atomically
@@ -63,7 +63,7 @@ class Runner:
     def chunk(self, updates: int) -> float:
         """Seconds that so many updates take, until their results are there."""
         begun = time.perf_counter()
-        self.state, metrics = self.program.advance(self.state, self.problem, jnp.int32(self.step), updates)
+        self.state, metrics = self.program.advance(self.state, self.problem, jnp.int32(self.step), updates, updates)
         jax.block_until_ready((self.state, metrics))
         self.step += updates
         return time.perf_counter() - begun
@@ -75,7 +75,7 @@ def runner(config: Config) -> Runner:
     wasted = problem.wasted_share(config.train.seed)
     if wasted is None:
         raise ValueError(f"expected a data set of sequences, got {config.data.name!r}, which lies in no rows")
-    program = build_program(config, problem.loss)
+    program = build_program(config, problem.loss, devices_for(config, 1))
     problem = program.place(problem)
     trials = begin(program, problem, [config.train.seed], stack_hypers(config, 1, None))
     return Runner(program, problem, trials.state, wasted)

@@ -48,8 +48,8 @@ class ModelConfig:
     """Layers, each reading the outputs of the one below."""
     bidirectional: bool = False
     """Read each sequence in both directions."""
-    forget_bias: float = 1.0
-    """Initial bias of the forget gate (gate_init constant)."""
+    forget_bias: float | None = 1.0
+    """Initial bias of the forget gate where gate_init is constant; None: what the scheme of the weights draws."""
     gate_init: str = "constant"
     """Initial biases of input and forget gates: constant, chrono (memory as long as the sequences), uniform."""
     initializer: str = "standard"
@@ -72,8 +72,8 @@ class ModelConfig:
         known(self, "variant", "gate_init", "initializer", "backend", "precision")
         at_least(self, 1, "hidden_size", "num_layers", "remat_chunk", "embedding")
         at_least(self, self.hidden_size, "width")
-        if not math.isfinite(self.forget_bias):
-            raise ValueError(f"ModelConfig: forget_bias must be finite, got {self.forget_bias!r}")
+        if self.forget_bias is not None and not math.isfinite(self.forget_bias):
+            raise ValueError(f"ModelConfig: forget_bias must be finite or None, got {self.forget_bias!r}")
         if self.tied and (self.embedding != self.hidden_size or self.bidirectional or self.width is not None):
             raise ValueError(
                 f"ModelConfig: tied=True reads {self.hidden_size} outputs with the embedding's table, got embedding="
@@ -134,7 +134,7 @@ class OptimizerConfig:
     warmup_steps: int = 0
     """Steps of linear rise from 0 to the peak."""
     weight_decay: float = 0.0
-    """Decoupled decay of weight matrices, times the learning rate; biases and peepholes are not decayed."""
+    """Decoupled decay of weight matrices (the embedding too), times the learning rate; no biases, no peepholes."""
     ema: float = 0.0
     """Decay of the running mean of the weights that is validated, tested and kept; 0: the weights themselves."""
 

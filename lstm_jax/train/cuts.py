@@ -25,13 +25,14 @@ def best_cuts(lengths: np.ndarray, count: int, longest: int) -> tuple[int, ...]:
     below = np.concatenate([[0], np.cumsum(weights)])
     cost, choice = distinct * below[1:], []
     for _ in range(min(count, len(distinct)) - 1):
-        # ends[m, k]: all up to length m, the last cut there, the one before at k.
-        ends = cost[None, :] + distinct[:, None] * (below[1:, None] - below[None, 1:])
-        ends = np.where(np.tri(len(distinct), k=-1, dtype=bool), ends, np.iinfo(np.int64).max)
-        alone = distinct * below[1:]
-        before = ends.argmin(1)
-        choice.append(np.where(alone <= ends.min(1), -1, before))
-        cost = np.minimum(alone, ends.min(1))
+        before, with_one_more = np.full(len(distinct), -1), distinct * below[1:]
+        for m in range(1, len(distinct)):  # all up to length m, the last cut there, the one before at k < m
+            ends = cost[:m] + distinct[m] * (below[m + 1] - below[1 : m + 1])
+            k = int(ends.argmin())
+            if ends[k] < with_one_more[m]:
+                before[m], with_one_more[m] = k, ends[k]
+        choice.append(before)
+        cost = with_one_more
     cuts, place = [int(distinct[-1])], len(distinct) - 1
     for before in reversed(choice):
         if before[place] < 0:

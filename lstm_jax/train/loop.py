@@ -20,7 +20,7 @@ from lstm_jax.train.disk import feeding
 from lstm_jax.train.interrupt import Interrupt
 from lstm_jax.train.network import count_parameters
 from lstm_jax.train.objective import divide, loss_name, metric_names
-from lstm_jax.train.parallel import build_program, check_alone
+from lstm_jax.train.parallel import build_program, check_alone, devices_for
 from lstm_jax.train.population import refuse_divergence, stack_hypers
 from lstm_jax.train.program import Program, begin, check_fits, restore, to_host
 from lstm_jax.train.progress import Reporter
@@ -102,8 +102,8 @@ def train(
         check_alone(config, len(seeds))
         data_key = one_order(config, from_disk)
         problem = load_problem(config.data, from_disk)
-        wasted = problem.wasted_share(seeds[0])
-        program = build_program(config, problem.loss)
+        wasted, longest = problem.wasted_share(seeds[0]), longest_chunk(config.train)
+        program = build_program(config, problem.loss, devices_for(config, len(seeds)))
         problem = program.place(problem)
 
         # -- the start: new, or where the newest intact checkpoint stands; what was wrong so far has left no trace
@@ -128,7 +128,7 @@ def train(
             while step < last and not interrupt and np.asarray(trials.state.active).any():
                 running = np.asarray(trials.state.active)
                 stop = next_stop(config.train, step)
-                state, sums = program.advance(trials.state, fed(step), jnp.int32(step), stop - step)
+                state, sums = program.advance(trials.state, fed(step), jnp.int32(step), stop - step, longest)
                 trials, step, validation = Trials(state, trials.best), stop, None
                 refuse_divergence(config, state)
                 if step % config.train.eval_every == 0 or step == last:
@@ -181,8 +181,16 @@ def one_order(config: Config, from_disk: bool) -> jax.Array:
 
 def next_stop(config: TrainConfig, step: int) -> int:
     """Where the chunk after ``step`` ends: the next row, evaluation, checkpoint, or the last step."""
-    every = config.log_every, config.eval_every, config.checkpoint_every
-    return min(config.steps, *((step // period + 1) * period for period in every))
+    return min(config.steps, *((step // period + 1) * period for period in _periods(config)))
+
+
+def longest_chunk(config: TrainConfig) -> int:
+    """Steps that no chunk exceeds."""
+    return min(config.steps, *_periods(config))
+
+
+def _periods(config: TrainConfig) -> tuple[int, ...]:
+    return config.log_every, config.eval_every, config.checkpoint_every
 
 
 def validate(config: Config, program: Program, problem: Problem, trials: Trials) -> tuple[Trials, Metrics]:

@@ -63,8 +63,8 @@ def _readout_initializer(config: ModelConfig) -> Initializer | None:
     return None if config.initializer == "standard" else SCHEMES[config.initializer]["W"]
 
 
-def _gate_biases(config: ModelConfig, length: int) -> float | GateBias:
-    rules: dict[str, Callable[[], float | GateBias]] = {
+def _gate_biases(config: ModelConfig, length: int) -> float | GateBias | None:
+    rules: dict[str, Callable[[], float | GateBias | None]] = {
         "constant": lambda: config.forget_bias,
         "chrono": lambda: chrono(max(length, SHORTEST_CHRONO)),
         "uniform": uniform_gates,

@@ -10,7 +10,8 @@ import optax
 
 from lstm_jax.train.config import OptimizerConfig
 
-DECAYED = ("W", "R", "Q")
+DECAYED = ("W", "R", "Q", "embedding")
+"""Weight matrices by their names. The embedding is one: tied to the readout it is that readout's matrix."""
 EXPONENTIAL_FLOOR = 0.01
 
 

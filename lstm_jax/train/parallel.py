@@ -5,7 +5,7 @@ A split batch costs one sum over the devices a step, of gradients and metrics to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from operator import itemgetter
@@ -21,7 +21,7 @@ from jax.sharding import PartitionSpec as P
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import Config, DataConfig, TrainConfig, UsageError
 from lstm_jax.train.network import Network
-from lstm_jax.train.program import Program, evaluate, run_chunk, trial_program
+from lstm_jax.train.program import Advance, Program, evaluate, run_chunk, trial_program
 from lstm_jax.train.source import DATA, Problem, stream
 from lstm_jax.train.step import (
     Gradient,
@@ -38,8 +38,6 @@ from lstm_jax.train.trials import Trials, with_best
 
 BATCH_AXES = (1, 1, 0, 1)
 """Where the batch axis stands in inputs, targets, lengths and loss mask."""
-
-Advance = Callable[[TrainState, Problem, jax.Array, int], tuple[TrainState, Metrics]]
 
 
 def data_mesh(devices: Sequence[jax.Device]) -> Mesh:
@@ -68,9 +66,11 @@ def shard_map_program(config: Config, loss: str, devices: tuple[jax.Device, ...]
     mesh = data_mesh(devices)
     train_step = make_train_step(config, loss, sharded_gradient(gradient_sums(config, loss), mesh))
 
-    @partial(jax.jit, static_argnums=3, donate_argnums=0)
-    def advance(state: TrainState, problem: Problem, first_step: jax.Array, steps: int) -> tuple[TrainState, Metrics]:
-        return _stacked(run_chunk(config, train_step, problem, _single(state), first_step, steps))
+    @partial(jax.jit, static_argnums=4, donate_argnums=0)
+    def advance(
+        state: TrainState, problem: Problem, first_step: jax.Array, steps: int, longest: int
+    ) -> tuple[TrainState, Metrics]:
+        return _stacked(run_chunk(config, train_step, problem, _single(state), first_step, steps, longest))
 
     return _split_batch_program(config, loss, devices, advance)
 
@@ -84,9 +84,9 @@ def pmap_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> 
         return update(config, loss, state, *jax.lax.psum(gradient(state.params, batch), "data"))
 
     @partial(jax.jit, static_argnums=3)
-    def draw(seed: jax.Array, problem: Problem, first_step: jax.Array, steps: int) -> Any:
+    def draw(seed: jax.Array, problem: Problem, first_step: jax.Array, longest: int) -> Any:
         seed = seed if config.train.data_seed is None else jnp.uint32(config.train.data_seed)
-        return problem.train.plan(stream(seed, DATA), first_step, steps)
+        return problem.train.plan(stream(seed, DATA), first_step, longest)
 
     @partial(jax.jit, out_shardings=NamedSharding(data_mesh(devices), P("data")))
     def parts(state: TrainState, problem: Problem, item: Any) -> Batch:
@@ -95,9 +95,11 @@ def pmap_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) -> 
         pieces = zip(noisy, BATCH_AXES, strict=True)
         return Batch._make(_split(part, len(devices), axis) for part, axis in pieces)
 
-    def advance(state: TrainState, problem: Problem, first_step: jax.Array, steps: int) -> tuple[TrainState, Metrics]:
+    def advance(
+        state: TrainState, problem: Problem, first_step: jax.Array, steps: int, longest: int
+    ) -> tuple[TrainState, Metrics]:
         single, totals = _single(state), None
-        plan = draw(single.seed, problem, first_step, steps)
+        plan = draw(single.seed, problem, first_step, longest)
         for n in range(steps):
             item = jax.tree.map(itemgetter(n), plan)
             single, metrics = parallel_step(single, parts(single, problem, item))
@@ -155,6 +157,15 @@ def build_program(config: Config, loss: str, devices: Sequence[jax.Device] | Non
     if config.train.parallel != "none" and config.dropout.used:
         raise UsageError(f"parallel={config.train.parallel!r} does not split dropout's masks; use parallel='none'")
     return _cached(shared_config(config), loss, tuple(jax.local_devices() if devices is None else devices))
+
+
+def devices_for(config: Config, trials: int) -> list[jax.Device]:
+    """As many local devices as so many trials can use: one each, all where each batch of a trial is split.
+
+    More would hold a copy of the data, and of a trial that nobody asked for, each.
+    """
+    devices = jax.local_devices()
+    return devices[:trials] if config.train.parallel == "none" else devices
 
 
 def check_alone(config: Config, trials: int) -> None:

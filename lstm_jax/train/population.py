@@ -18,7 +18,7 @@ import numpy as np
 from lstm_jax.train.config import Config
 from lstm_jax.train.network import Network, count_parameters
 from lstm_jax.train.objective import divide, loss_name
-from lstm_jax.train.parallel import build_program, check_alone
+from lstm_jax.train.parallel import build_program, check_alone, devices_for
 from lstm_jax.train.program import Program, begin, to_host
 from lstm_jax.train.source import Problem, load_problem
 from lstm_jax.train.step import Hyper, TrainState, default_hyper
@@ -111,7 +111,7 @@ def run_population(
     stacked = stack_hypers(config, len(seeds), hypers)
     loudest = float(stacked.input_noise.max())
     config = replace(config, data=replace(config.data, input_noise=loudest))
-    program = build_program(config, problem.loss)
+    program = build_program(config, problem.loss, devices_for(config, len(seeds)))
     problem = program.place(problem)
     trials = begin(program, problem, seeds, stacked)
     curve: list[Progress] = []
@@ -135,7 +135,8 @@ def _to_next_evaluation(
     config: Config, program: Program, problem: Problem, trials: Trials, step: int
 ) -> tuple[Trials, Progress]:
     stop = min((step // config.train.eval_every + 1) * config.train.eval_every, config.train.steps)
-    state, metrics = program.advance(trials.state, problem, jnp.int32(step), stop - step)
+    longest = min(config.train.eval_every, config.train.steps)
+    state, metrics = program.advance(trials.state, problem, jnp.int32(step), stop - step, longest)
     values = divide(program.evaluate(state.judged, problem.validation, problem.cuts)[problem.metric])
     trials = judge(
         Trials(state, trials.best), values, higher_is_better=problem.higher_is_better, patience=config.train.patience

@@ -26,6 +26,8 @@ from lstm_jax.train.step import Hyper, Metrics, TrainState, TrainStep, init_stat
 from lstm_jax.train.trials import Trials, with_best
 from lstm_jax.unroll.stack import States
 
+Advance = Callable[[TrainState, Problem, jax.Array, int, int], tuple[TrainState, Metrics]]
+
 
 @dataclass(frozen=True)
 class Program:
@@ -33,16 +35,16 @@ class Program:
 
     Attributes:
         init: ``(problem, seeds (N,), hyper) -> Trials``.
-        advance: ``(state, problem, first_step, steps) -> (state, metrics)``; ``steps`` is static; metrics are sums
-            over the steps. ``first_step`` is that of all active trials; one after another (``map``), each goes on from
-            its own.
+        advance: ``(state, problem, first_step, steps, longest) -> (state, metrics)``; metrics are sums over the steps.
+            ``first_step`` is that of all active trials; one after another (``map``), each goes on from its own.
+            ``longest`` is static, at least ``steps``: chunks of all lengths up to it share one compiled program.
         evaluate: ``(params, batches, cuts) -> metrics`` of all batches, by step and by sequence; ``cuts`` are static.
         place: puts a problem where the program reads it; ``place_trials``: trials.
         devices: N must be a multiple of it.
     """
 
     init: Callable[[Problem, jax.Array, Hyper], Trials]
-    advance: Callable[[TrainState, Problem, jax.Array, int], tuple[TrainState, Metrics]]
+    advance: Advance
     evaluate: Callable[[Network, Batch, tuple[int, ...]], Metrics]
     place: Callable[[Any], Any]
     place_trials: Callable[[Any], Any]
@@ -50,17 +52,31 @@ class Program:
 
 
 def run_chunk(
-    config: Config, train_step: TrainStep, problem: Problem, state: TrainState, first_step: jax.Array, steps: int
+    config: Config,
+    train_step: TrainStep,
+    problem: Problem,
+    state: TrainState,
+    first_step: jax.Array,
+    steps: int | jax.Array,
+    longest: int,
 ) -> tuple[TrainState, Metrics]:
-    """``steps`` updates of one trial, on the batches planned from ``first_step`` on; metrics summed."""
+    """``steps`` updates of one trial, on the batches planned from ``first_step`` on; metrics summed.
+
+    The plan has the static length ``longest``, and the loop stops after ``steps``, which may be traced.
+    """
     seed = state.seed if config.train.data_seed is None else jnp.uint32(config.train.data_seed)
-    plan = problem.train.plan(stream(seed, DATA), first_step, steps)
+    plan = problem.train.plan(stream(seed, DATA), first_step, longest)
 
     def one(state: TrainState, item: Any) -> tuple[TrainState, Metrics]:
         return train_step(state, problem.train.batch(item), problem.cuts)
 
-    state, metrics = jax.lax.scan(one, state, plan)
-    return state, jax.tree.map(lambda value: value.sum(0), metrics)
+    def step(n: jax.Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+        state, metrics = one(carry[0], jax.tree.map(lambda leaf: leaf[n], plan))
+        return state, jax.tree.map(jnp.add, carry[1], metrics)
+
+    first = jax.tree.map(lambda leaf: leaf[0], plan)
+    nothing = jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), jax.eval_shape(one, state, first)[1])
+    return jax.lax.fori_loop(0, steps, step, (state, nothing))
 
 
 def evaluate(config: Config, loss: str, cuts: tuple[int, ...], params: Network, batches: Batch) -> Metrics:
@@ -82,16 +98,20 @@ def trial_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) ->
     spread = partial(_spread, placement, mesh)
     train_step = make_train_step(config, loss)
 
-    def chunk(steps: int, state: TrainState, problem: Problem, first_step: jax.Array) -> tuple[TrainState, Metrics]:
+    def chunk(
+        longest: int, state: TrainState, problem: Problem, first_step: jax.Array, steps: jax.Array
+    ) -> tuple[TrainState, Metrics]:
         if placement == "map":  # each trial from where it stands
-            run = partial(run_chunk, config, train_step, problem, first_step=state.step, steps=steps)
+            run = partial(run_chunk, config, train_step, problem, first_step=state.step, steps=steps, longest=longest)
             return _unless_frozen(run, state)
         if config.train.data_seed is None:  # side by side on different batches, every branch of a cut would run
             problem = replace(problem, cuts=())
-        return run_chunk(config, train_step, problem, state, first_step, steps)
+        return run_chunk(config, train_step, problem, state, first_step, steps, longest)
 
-    def advance(state: TrainState, problem: Problem, first_step: jax.Array, steps: int) -> tuple[TrainState, Metrics]:
-        return spread(partial(chunk, steps))(state, problem, first_step)
+    def advance(
+        state: TrainState, problem: Problem, first_step: jax.Array, steps: int, longest: int
+    ) -> tuple[TrainState, Metrics]:
+        return spread(partial(chunk, longest))(state, problem, first_step, jnp.int32(steps))
 
     def init(problem: Problem, seeds: jax.Array, hyper: Hyper) -> Trials:
         def one(trial: tuple[jax.Array, Hyper], problem: Problem) -> Trials:
@@ -104,7 +124,7 @@ def trial_program(config: Config, loss: str, devices: tuple[jax.Device, ...]) ->
 
     return Program(
         jax.jit(init),
-        jax.jit(advance, static_argnums=3, donate_argnums=0),
+        jax.jit(advance, static_argnums=4, donate_argnums=0),
         jax.jit(judge_set, static_argnums=2),
         partial(jax.device_put, device=NamedSharding(mesh, P())),
         partial(jax.device_put, device=NamedSharding(mesh, P("trial"))),

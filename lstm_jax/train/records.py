@@ -21,6 +21,8 @@ from lstm_jax.train.config import Config, from_json, to_json
 from lstm_jax.train.machine import describe_machine
 
 CONFIG, METRICS, MANIFEST, SUMMARY = "config.json", "metrics.csv", "manifest.json", "summary.json"
+PARTIAL = ".partial"
+"""End of the name of a file that is being written."""
 CHECKPOINTS = "checkpoints"
 LOCK, TURN = ".lock", ".turn"
 
@@ -118,7 +120,7 @@ def check_run(path: Path, config: Config, *, resume: bool, overwrite: bool) -> N
         raise ValueError("--resume continues a run and --overwrite discards it: choose one")
     if path.exists() and not path.is_dir():
         raise FileExistsError(f"{path} is a file; a run needs a folder of its own")
-    occupied = path.is_dir() and any(entry.name != LOCK for entry in path.iterdir())
+    occupied = path.is_dir() and any(not _of_nobody(entry) for entry in path.iterdir())
     if occupied and not (resume or overwrite):
         raise FileExistsError(
             f"{path} is not empty: continue that run with --resume, replace it with --overwrite, or name another "
@@ -128,6 +130,11 @@ def check_run(path: Path, config: Config, *, resume: bool, overwrite: bool) -> N
         raise FileExistsError(f"{path} is not empty and holds no run ({CONFIG} is missing): name another folder")
     if occupied and resume:
         same_config(path / CONFIG, config)
+
+
+def _of_nobody(entry: Path) -> bool:
+    """The lock, and what a kill left of a file that was being written: no run to be lost with them."""
+    return entry.name == LOCK or (entry.name.startswith(".") and entry.name.endswith(PARTIAL))
 
 
 def start_run(path: Path, config: Config, *, resume: bool) -> None:
@@ -140,8 +147,8 @@ def start_run(path: Path, config: Config, *, resume: bool) -> None:
     path.mkdir(parents=True, exist_ok=True)
     if (path / CHECKPOINTS).exists():
         shutil.rmtree(path / CHECKPOINTS)
-    for name in (SUMMARY, METRICS, MANIFEST):
-        (path / name).unlink(missing_ok=True)
+    for file in (path / SUMMARY, path / METRICS, path / MANIFEST, *path.glob(f".*{PARTIAL}")):
+        file.unlink(missing_ok=True)
     write_atomically(path / CONFIG, to_json(config).encode())
 
 
@@ -199,7 +206,7 @@ def read_mapping(text: str) -> dict[str, Any]:
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that a reader, or a crash, sees the old content or the new one, never a part."""
     # Not by the process alone: those of several hosts or containers may have one number.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{PARTIAL}")
     with partial.open("xb") as stream:
         stream.write(content)
         stream.flush()

@@ -210,10 +210,7 @@ class _Crew:
         return [Running(trial, int(steps[slot]), float(self.values[slot])) for slot, trial in places]
 
     def advance(self) -> None:
-        """To the next evaluation: everyone who has as far to go as the one who has farthest; the others wait.
-
-        Chunks differ only where the last one of a trial is shorter than the others.
-        """
+        """To the next evaluation: everyone who has as far to go as the one who has farthest; the others wait."""
         config, program, problem = self.configs[0], self.program, self.problem
         state, busy = self.trials.state, np.array([trial is not None for trial in self.trial_of])
         at = np.asarray(state.step)
@@ -221,7 +218,8 @@ class _Crew:
         waiting = np.asarray(state.active) & (ahead < ahead.max())
         state = self._activate(state, np.asarray(state.active) & ~waiting)
         first = jnp.int32(at[ahead == ahead.max()].max())
-        state, _ = program.advance(state, problem, first, int(ahead.max()))
+        longest = min(config.train.eval_every, config.train.steps)
+        state, _ = program.advance(state, problem, first, int(ahead.max()), longest)
         metrics = program.evaluate(state.judged, problem.validation, problem.cuts)
         values = divide(metrics[problem.metric])
         patience, higher = config.train.patience, problem.higher_is_better

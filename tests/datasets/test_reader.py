@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -102,6 +103,12 @@ def test_damage_is_named_when_it_is_met(folder, tmp_path):
     file.write_bytes(content.tobytes())
     with pytest.raises(RawDataError, match="prepared data set 'ragged' in .*copy is damaged"):
         DiskRows(RAGGED, copy, "train").at(range(11))
+
+
+def test_a_package_that_is_missing_is_not_called_damage(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ImportError, match="pip install 'lstm_jax\\[data\\]'"):
+        DiskRows(RAGGED, folder, "train")
 
 
 BY_ROW = sorted(name for name, record in DATASETS.items() if record.by_row)

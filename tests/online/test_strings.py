@@ -107,6 +107,11 @@ def test_success_is_what_the_paper_says(protocol):
     np.testing.assert_array_equal(everywhere, by_string.all(0))
 
 
+def test_peepholes_are_not_left_unlearned_in_silence():
+    with pytest.raises(ValueError, match="learn from streams"):
+        replace(REBER, net=replace(REBER.net, peepholes=True))
+
+
 def test_two_short_sequences_are_learned_and_the_cell_joins_late():
     seeds = jnp.arange(3)
     train, judged = material(PAIR.task, "all", np.arange(3), 2)

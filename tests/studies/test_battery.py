@@ -226,7 +226,19 @@ def test_streams_show_their_best_test_and_no_mean_that_was_not_published():
     assert line.endswith("| 500.00 | 500,065 (130 to 1,000,000) | – |")
     counted = table([trial("anbn-10", n, (7 + n, 0), best_test=12.0 + n) for n in range(3)])
     assert "| 13 (12 to 14) | 1,000 |" in counted and "best test | paper |" in counted
-    assert "best test |" in text and "1 of 1 [21, 100 %] | 100 % | 900 | – | – | – | – |" in text
+    assert "best test |" in text and "1 of 1 [21, 100 %] | 100 % | yes | 900 | – | – | – | – |" in text
+
+
+def test_the_papers_share_is_judged_where_more_time_would_not_change_the_verdict():
+    def said(solved, ended="cap", row="cerg-decay"):  # the paper: 62 %
+        trials = [trial(row, n, (9000, 0) if n < solved else (0, 0)) for n in range(20)]
+        trials = [one if one.ended == "met" else one._replace(ended=ended) for one in trials]
+        (line,) = [line for line in table(trials).splitlines() if line.startswith(f"| `{row}`")]
+        return line.split(" | ")[6]
+
+    assert [said(solved) for solved in (3, 9, 12, 16, 19)] == ["no, fewer", "yes", "yes", "yes", "no, more"]
+    assert [said(solved, "stopped") for solved in (3, 12, 19)] == ["–", "yes", "no, more"]
+    assert said(5, row="order-6a") == "–", "no share was published"
 
 
 def test_what_unfinished_trials_were_given_is_shown_from_least_to_most():

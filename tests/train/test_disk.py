@@ -56,13 +56,11 @@ def test_batches_from_disk_are_those_of_the_same_seed_in_memory():
     memory, disk = DatasetSource(jax.tree.map(jnp.asarray, whole), take, 4), DiskSource(Shelf(whole), 4)
     for first, steps in ((0, 5), (5, 1), (6, 9)):  # 60 rows of 13: epochs end within batches
         chunk = ChunkSource(jax.tree.map(jnp.asarray, disk.read(key, first, steps)))
-        plans = [source.plan(key, jnp.int32(first), steps) for source in (memory, chunk)]
+        plans = [source.plan(key, jnp.int32(first), 9) for source in (memory, chunk)]  # longer than some chunks
         for n in range(steps):
             batches = [source.batch(plan[n]) for source, plan in zip((memory, chunk), plans, strict=True)]
             for expected, found in zip(*batches, strict=True):
                 np.testing.assert_array_equal(found, expected)
-    with pytest.raises(ValueError, match="a chunk of 9 steps was read from disk, got 8"):
-        chunk.plan(key, jnp.int32(0), 8)
 
 
 @pytest.fixture

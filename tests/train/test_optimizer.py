@@ -7,7 +7,8 @@ import optax
 import pytest
 
 from lstm_jax.cell.params import Params
-from lstm_jax.train.config import OptimizerConfig
+from lstm_jax.train.config import ModelConfig, OptimizerConfig
+from lstm_jax.train.network import init_network
 from lstm_jax.train.optimizer import build_optimizer, schedule
 
 STEPS = 12
@@ -72,6 +73,17 @@ def test_only_weight_matrices_decay():
     np.testing.assert_allclose(moved.R, 0.95, rtol=1e-6)
     np.testing.assert_array_equal(moved.b, 1)
     np.testing.assert_array_equal(moved.p, 1)
+
+
+def test_a_table_of_symbols_decays_whether_it_is_the_readouts_matrix_too_or_not():
+    for tied in (False, True):
+        model = ModelConfig("NP", 3, embedding=3, tied=tied)
+        ones = jax.tree.map(jnp.ones_like, init_network(jax.random.key(0), model, 5, 5, 4))
+        config = OptimizerConfig("sgd", weight_decay=0.5, clip_norm=None)
+        moved = run(build_optimizer(config, STEPS, 0.1, 0.0), ones, [jax.tree.map(jnp.zeros_like, ones)])
+        np.testing.assert_allclose(moved.embedding, 0.95, rtol=1e-6)
+        np.testing.assert_array_equal(moved.readout.b, 1)
+        assert tied == (moved.readout.W is None)
 
 
 @pytest.mark.parametrize(

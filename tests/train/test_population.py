@@ -10,7 +10,7 @@ import pytest
 from lstm_jax.train.config import UsageError
 from lstm_jax.train.loop import train
 from lstm_jax.train.objective import divide
-from lstm_jax.train.parallel import build_program
+from lstm_jax.train.parallel import build_program, devices_for
 from lstm_jax.train.population import run_population, stack_hypers
 from lstm_jax.train.program import begin, fill
 from lstm_jax.train.source import load_problem
@@ -72,11 +72,30 @@ def test_no_chunk_after_the_first_is_traced_again(tiny, problem):
     program = build_program(config, problem.loss)
     assert build_program(tiny(hidden_size=3, seed=9, trials=2, learning_rate=0.5, patience=3), problem.loss) is program
     assert build_program(tiny(hidden_size=3, input_noise=0.1), problem.loss) is not program
-    run_population(config, [0, 1], problem=problem)
+    run_population(config, [0, 1, 8, 9], problem=problem)
     run_population(config, [2, 3, 4, 5], problem=problem)
     assert program.advance._cache_size() == 1
     assert program.evaluate._cache_size() == 1
     assert program.init._cache_size() == 1
+
+
+def test_chunks_of_all_lengths_are_one_program_and_change_no_bit(tiny, problem, tmp_path, assert_same_bits):
+    """Rows after 5, looks after 4 and checkpoints after 3 updates: chunks of 3, 1, 1, 1, 2 ..."""
+    config = tiny(hidden_size=3, log_every=5, checkpoint_every=3)
+    program = build_program(config, problem.loss, devices_for(config, 1))
+    traced = program.advance._cache_size()
+    summary = train(config, tmp_path, progress=False)
+    assert program.advance._cache_size() == traced + 1
+    whole = run_population(config, [0], problem=problem)
+    assert summary.validation == whole.validation.tolist()
+
+
+def test_a_trial_has_one_device_and_a_split_batch_has_all(tiny):
+    everything = jax.local_devices()
+    assert len(everything) == 4
+    assert devices_for(tiny(), 1) == everything[:1] and devices_for(tiny(), 3) == everything[:3]
+    assert devices_for(tiny(), 9) == everything
+    assert devices_for(tiny(parallel="shard_map"), 1) == everything
 
 
 def test_early_stopping_waits_for_patience_and_keeps_the_best(tiny, problem):
@@ -116,7 +135,7 @@ def test_a_stopped_trial_never_changes_again(tiny, problem, assert_same_bits):
     trials = begin(program, placed, [0, 1, 2, 3], stack_hypers(tiny(), 4, None))
     state = trials.state._replace(active=jnp.array([True, False, True, True]))
     before = jax.tree.map(np.array, state)
-    after, metrics = program.advance(state, placed, jnp.int32(0), 4)
+    after, metrics = program.advance(state, placed, jnp.int32(0), 4, 4)
     row = lambda tree, n: jax.tree.map(lambda leaf: np.asarray(leaf)[n], tree)  # noqa: E731
     assert_same_bits(row(after, 1), row(before, 1))
     assert np.isnan(divide(metrics["mse"])[1]) and after.step.tolist() == [4, 0, 4, 4]

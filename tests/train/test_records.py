@@ -44,6 +44,15 @@ def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path, tiny):
     assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
+def test_what_a_kill_left_of_the_first_file_is_in_nobodys_way(tmp_path, tiny):
+    left = tmp_path / ".config.json.17.ab.partial"
+    for choice in ({"resume": True, "overwrite": False}, {"resume": False, "overwrite": False}):
+        left.write_text("{")
+        (tmp_path / "config.json").unlink(missing_ok=True)
+        open_run(tmp_path, tiny(), **choice)
+        assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
 def test_overwrite_removes_the_run_and_nothing_else(tmp_path, tiny):
     open_run(tmp_path, tiny(), resume=False, overwrite=False)
     for name in ("metrics.csv", "summary.json", "letter.txt"):
