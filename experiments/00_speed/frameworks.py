@@ -62,7 +62,7 @@ class Ours:
         from lstm_jax.train.source import DATA, stream
 
         program, problem, state = self._begin(spec, (EXACT_RATE, 0.0, 0.0))
-        first = jax.jit(lambda source: source.batch(source.plan(stream(0, DATA), jnp.int32(0), 1, 1)[0]))
+        first = jax.jit(lambda source: source.batch(source.plan(stream(0, DATA), jnp.int32(0), 1)[0]))
         batch = first(problem.train)
         before = jax.tree.map(lambda leaf: np.array(leaf)[0], state.params)  # a copy: advance reuses the memory
         state, metrics = program.advance(state, problem, jnp.int32(0), 1, 1)

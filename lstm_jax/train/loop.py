@@ -22,12 +22,12 @@ from lstm_jax.train.network import count_parameters
 from lstm_jax.train.objective import divide, loss_name, metric_names
 from lstm_jax.train.parallel import build_program, check_alone, devices_for
 from lstm_jax.train.population import refuse_divergence, stack_hypers
-from lstm_jax.train.program import Program, begin, check_fits, restore, to_host
+from lstm_jax.train.program import begin, check_fits, restore, to_host, validate
 from lstm_jax.train.progress import Reporter
 from lstm_jax.train.records import CHECKPOINTS, CONFIG, MANIFEST, SUMMARY, Manifest, MetricsFile
 from lstm_jax.train.source import DATA, Problem, data_version, load_problem, stream
 from lstm_jax.train.step import Metrics
-from lstm_jax.train.trials import Trials, final_scores, judge
+from lstm_jax.train.trials import Trials, final_scores
 
 DIVERGED_EXIT_CODE = 3
 
@@ -132,7 +132,7 @@ def train(
                 trials, step, validation = Trials(state, trials.best), stop, None
                 refuse_divergence(config, state)
                 if step % config.train.eval_every == 0 or step == last:
-                    trials, validation = validate(config, program, problem, trials)
+                    trials, validation = validate(program, problem, trials, config.train.patience)
                 rows = table(sums, validation)
                 for n, seed in enumerate(seeds):
                     if running[n]:
@@ -191,13 +191,6 @@ def longest_chunk(config: TrainConfig) -> int:
 
 def _periods(config: TrainConfig) -> tuple[int, ...]:
     return config.log_every, config.eval_every, config.checkpoint_every
-
-
-def validate(config: Config, program: Program, problem: Problem, trials: Trials) -> tuple[Trials, Metrics]:
-    """Metrics on the validation set, and what they decide: the best parameters, who stops."""
-    metrics = program.evaluate(trials.state.judged, problem.validation, problem.cuts)
-    values, patience = divide(metrics[problem.metric]), config.train.patience
-    return judge(trials, values, higher_is_better=problem.higher_is_better, patience=patience), metrics
 
 
 def save(path: Path, step: int, trials: Trials, config: Config) -> int:

@@ -19,10 +19,10 @@ from lstm_jax.train.config import Config
 from lstm_jax.train.network import Network, count_parameters
 from lstm_jax.train.objective import divide, loss_name
 from lstm_jax.train.parallel import build_program, check_alone, devices_for
-from lstm_jax.train.program import Program, begin, to_host
+from lstm_jax.train.program import Program, begin, to_host, validate
 from lstm_jax.train.source import Problem, load_problem
 from lstm_jax.train.step import Hyper, TrainState, default_hyper
-from lstm_jax.train.trials import Trials, final_scores, judge
+from lstm_jax.train.trials import Trials, final_scores
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,9 @@ def _to_next_evaluation(
     stop = min((step // config.train.eval_every + 1) * config.train.eval_every, config.train.steps)
     longest = min(config.train.eval_every, config.train.steps)
     state, metrics = program.advance(trials.state, problem, jnp.int32(step), stop - step, longest)
-    values = divide(program.evaluate(state.judged, problem.validation, problem.cuts)[problem.metric])
-    trials = judge(
-        Trials(state, trials.best), values, higher_is_better=problem.higher_is_better, patience=config.train.patience
-    )
+    trials, validation = validate(program, problem, Trials(state, trials.best), config.train.patience)
     refuse_divergence(config, trials.state)
-    loss = divide(metrics[loss_name(problem.loss)])
+    loss, values = divide(metrics[loss_name(problem.loss)]), divide(validation[problem.metric])
     seen = [np.asarray(array) for array in (loss, values, trials.state.active)]
     return trials, Progress(stop, config.train.steps, seen[0], seen[1], seen[2], seconds=0.0)
 

@@ -20,10 +20,10 @@ from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import Config
 from lstm_jax.train.cuts import at_length
 from lstm_jax.train.network import Network, blank_carry, run_network
-from lstm_jax.train.objective import measure_both_ways
+from lstm_jax.train.objective import divide, measure_both_ways
 from lstm_jax.train.source import DATA, Problem, stream
 from lstm_jax.train.step import Hyper, Metrics, TrainState, TrainStep, init_state, make_train_step
-from lstm_jax.train.trials import Trials, with_best
+from lstm_jax.train.trials import Trials, judge, with_best
 from lstm_jax.unroll.stack import States
 
 Advance = Callable[[TrainState, Problem, jax.Array, int, int], tuple[TrainState, Metrics]]
@@ -167,6 +167,13 @@ def begin(program: Program, problem: Problem, seeds: Sequence[int], hypers: Hype
     """The trials before their first step; see ``fill``."""
     wanted = jnp.asarray(np.array(seeds, np.uint32)), hypers
     return _freeze_fillers(program.init(problem, *fill(program, wanted, len(seeds))), len(seeds))
+
+
+def validate(program: Program, problem: Problem, trials: Trials, patience: int | None) -> tuple[Trials, Metrics]:
+    """Metrics on the validation set, and what they decide: the best parameters, who stops."""
+    metrics = program.evaluate(trials.state.judged, problem.validation, problem.cuts)
+    values, higher = divide(metrics[problem.metric]), problem.higher_is_better
+    return judge(trials, values, higher_is_better=higher, patience=patience), metrics
 
 
 def check_fits(config: Config, problem: Problem, trials: Trials) -> None:

@@ -26,10 +26,10 @@ from lstm_jax.train.objective import divide
 from lstm_jax.train.padding import crop, embed
 from lstm_jax.train.parallel import build_program, shared_config
 from lstm_jax.train.population import refuse_divergence
-from lstm_jax.train.program import Program, placement_of
+from lstm_jax.train.program import Program, placement_of, validate
 from lstm_jax.train.source import PARAMETERS, Problem, stream
 from lstm_jax.train.step import TrainState, blank_state, default_hyper
-from lstm_jax.train.trials import Trials, final_scores, judge, with_best
+from lstm_jax.train.trials import Trials, final_scores, with_best
 
 
 @dataclass(frozen=True)
@@ -220,13 +220,10 @@ class _Crew:
         first = jnp.int32(at[ahead == ahead.max()].max())
         longest = min(config.train.eval_every, config.train.steps)
         state, _ = program.advance(state, problem, first, int(ahead.max()), longest)
-        metrics = program.evaluate(state.judged, problem.validation, problem.cuts)
-        values = divide(metrics[problem.metric])
-        patience, higher = config.train.patience, problem.higher_is_better
-        trials = judge(Trials(state, self.trials.best), values, higher_is_better=higher, patience=patience)
+        trials, metrics = validate(program, problem, Trials(state, self.trials.best), config.train.patience)
         refuse_divergence(config, trials.state)
         self.trials = trials._replace(state=self._activate(trials.state, np.asarray(trials.state.active) | waiting))
-        self.values = np.asarray(values)
+        self.values = np.asarray(divide(metrics[problem.metric]))
         now, alive = time.perf_counter(), [trial for trial in self.trial_of if trial is not None]
         for trial in alive:
             self.seconds[trial] += (now - self.clock) / len(alive)
