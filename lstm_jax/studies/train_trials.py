@@ -15,14 +15,19 @@ from lstm_jax.studies.plan import Trial
 from lstm_jax.train.config import DataConfig
 from lstm_jax.train.machine import code_label, describe_machine
 from lstm_jax.train.objective import BY_SEQUENCE
-from lstm_jax.train.slots import Outcome, Running, run_trials
+from lstm_jax.train.records import warn
+from lstm_jax.train.slots import Outcome, Running, run_trials, side_by_side, trial_bytes
 from lstm_jax.train.source import Problem, load_problem
 
 
 def train_trials(trials: Sequence[Trial], on_row: OnRow, on_running: OnRunning, worker: int = 0) -> None:
     """Train every trial on the local device of that number and give its row as soon as it is done, diverged or not."""
     device = jax.local_devices()[worker]
-    problem = _problem(trials[0].config.data)
+    problem, configs = _problem(trials[0].config.data), [trial.config for trial in trials]
+    slots = side_by_side(configs, problem, [device])
+    if slots > 1:
+        size = f"{trial_bytes(configs[0], problem) / 2**20:.0f} MiB"
+        warn(f"{trials[0].variant}: {slots} of {len(configs)} trials side by side, some {size} each, on {device}")
 
     def finish(place: int, outcome: Outcome) -> None:
         on_row(trials[place], _row(trials[place], problem, outcome))
@@ -31,7 +36,7 @@ def train_trials(trials: Sequence[Trial], on_row: OnRow, on_running: OnRunning, 
         on_running([(trials[one.trial], one.step / trials[one.trial].config.train.steps) for one in running])
 
     with jax.default_device(device):
-        run_trials([trial.config for trial in trials], problem, finish, report, devices=[device])
+        run_trials(configs, problem, finish, report, slots, [device])
 
 
 def _row(trial: Trial, problem: Problem, outcome: Outcome) -> Row:

@@ -88,8 +88,7 @@ def run_trials(
     devices = jax.local_devices() if devices is None else devices
     program = build_program(configs[0], problem.loss, devices)
     together = placement_of(configs[0], devices[0]) == "vmap"
-    if slots is None:
-        slots = min(len(configs), _fitting(configs[0], problem, devices)) if together else 1
+    slots = side_by_side(configs, problem, devices) if slots is None else slots
     places = -(-slots // program.devices) * program.devices
     problem = program.place(problem)
     crew = _Crew(configs, problem, program, deque(range(len(configs))))
@@ -141,10 +140,17 @@ def trial_bytes(config: Config, problem: Problem) -> int:
     return int(state + gradients + 4 * (rows * (12 * cells + 3 * outputs) + judged * (3 * cells + 2 * outputs)))
 
 
-def _fitting(config: Config, problem: Problem, devices: Sequence[jax.Device], share: float = 0.8) -> int:
-    """How many trials fit into ``share`` of every device's memory."""
+def side_by_side(
+    configs: Sequence[Config], problem: Problem, devices: Sequence[jax.Device], share: float = 0.8
+) -> int:
+    """How many trials run at a time: what fits into ``share`` of every device's memory, one a device under ``map``.
+
+    A device that does not say what it has counts as one of 8 GiB.
+    """
+    if placement_of(configs[0], devices[0]) == "map":
+        return 1
     limit = (devices[0].memory_stats() or {}).get("bytes_limit", 8 << 30)
-    return max(int(share * limit / trial_bytes(config, problem)), 1) * len(devices)
+    return min(len(configs), max(int(share * limit / trial_bytes(configs[0], problem)), 1) * len(devices))
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -10,7 +10,7 @@ import pytest
 
 from lstm_jax.train.config import UsageError
 from lstm_jax.train.population import run_population
-from lstm_jax.train.slots import run_trials, trial_bytes
+from lstm_jax.train.slots import run_trials, side_by_side, trial_bytes
 from lstm_jax.train.source import load_problem
 
 
@@ -124,6 +124,23 @@ def test_what_cannot_share_a_program_is_refused(tiny, problem):
 def test_the_estimate_of_memory_grows_with_the_network(tiny, problem):
     small, large = (trial_bytes(configs_of(tiny, 1, sizes=(size,))[0], problem) for size in (4, 40))
     assert 0 < small < large < 2**24
+
+
+def test_as_many_trials_run_at_a_time_as_fit_into_a_device(tiny, problem):
+    class Device:
+        platform = "gpu"
+
+        def __init__(self, trials):
+            self.limit = trials and int(trials * trial_bytes(configs[0], problem) / 0.8) + 1
+
+        def memory_stats(self):
+            return {"bytes_limit": self.limit} if self.limit else None
+
+    configs = configs_of(tiny, 9, "vmap")
+    assert [side_by_side(configs, problem, [Device(n)]) for n in (0.1, 1, 2.5, 7, 40)] == [1, 1, 2, 7, 9]
+    assert side_by_side(configs, problem, [Device(2)] * 3) == 6
+    assert side_by_side(configs, problem, [Device(None)]) == 9, "8 GiB hold these"
+    assert side_by_side(configs_of(tiny, 9), problem, [Device(7)]) == 1, "one after another"
 
 
 def test_trials_that_would_each_fill_all_devices_are_refused(tiny):
