@@ -22,7 +22,7 @@ VERBS = MappingProxyType(
         "train": "train one network, or several trials of it in one program",
         "study": "train several variants on several tasks and compare them",
         "report": "make table and figure anew from the results in a folder",
-        "bench": "times and sizes, side by side with Flax",
+        "bench": "times and sizes, side by side with other libraries",
         "data": "list data sets, prepare one, take them out of packages",
         "native": "compile the CPU kernel: cells 1.1 to 3 times as fast, small ones most",
         "tasks": "list the tasks made of random numbers",

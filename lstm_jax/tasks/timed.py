@@ -155,7 +155,7 @@ class TimedSpikes(_Spikes):
 
     name: ClassVar[str] = "timed_spikes"
     summary: ClassVar[str] = "make spikes at the times that delays tell (precise timing, 2002)"
-    published: ClassVar[str] = ""
+    published: ClassVar[str] = "on line: solved with peepholes (Gers et al. 2002, secondary)"
 
     @property
     def chances(self) -> Mapping[str, float]:
