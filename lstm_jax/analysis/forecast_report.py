@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_jax.analysis.report import centre, centre_legend, computed_by, markdown, named
-from lstm_jax.studies.forecasting import FAN, LINEAR, ScoreRow, read_scores
+from lstm_jax.studies.collect import load_table
+from lstm_jax.studies.forecasting import FAN, LINEAR, SCORES, ScoreRow
 from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.subjects import subject_of
 from lstm_jax.train.records import write_atomically
@@ -42,7 +43,7 @@ def publish(folder: Path) -> tuple[Path, Path]:
 
 def readme_section(folder: Path) -> str:
     """A table a series: squared and absolute error, ranked probability and coverage, by steps ahead."""
-    found = read_scores(folder)
+    found = load_table(folder / SCORES, ScoreRow)
     parts = []
     for series in dict.fromkeys(row.series for row in found):
         of_series = [row for row in found if row.series == series]
