@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, save_figure, styled
 from lstm_jax.analysis.report import centre, centre_legend, computed_by, markdown, named
 from lstm_jax.studies.collect import load_table
 from lstm_jax.studies.forecasting import FAN, LINEAR, SCORES, ScoreRow
@@ -32,8 +33,6 @@ BANDS = ("#9ACBEA", "#D9ECF8")
 
 def publish(folder: Path) -> tuple[Path, Path]:
     """Write ``table.md`` and ``figure.png`` into the folder of the results; returns both paths."""
-    from lstm_jax.analysis.forest import save_figure
-
     table, figure = folder / "table.md", folder / "figure.png"
     write_atomically(table, (readme_section(folder) + "\n").encode())
     with np.load(folder / FAN) as fans:
@@ -121,19 +120,12 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
     Raises:
         ImportError: without matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
-    from lstm_jax.analysis.forest import FONT
-
     context = int(fans["context"])
     names = [name for name in fans if name != "context" and not name.endswith((" truth", f" {LINEAR}"))]
     series = list(dict.fromkeys(name.split(" ", 1)[0] for name in names))
     cells = list(dict.fromkeys(name.split(" ", 1)[1] for name in names))
-    with matplotlib.rc_context(FONT):
-        figure = Figure(figsize=(3.5 * len(series), 0.4 + 1.05 * len(cells)), layout="constrained")
+    with styled():
+        figure = new_figure(COLUMN_INCHES * len(series), 0.4 + 1.05 * len(cells))
         panels = figure.subplots(len(cells), len(series), squeeze=False, sharex=True, sharey="col")
         for row, cell in zip(panels, cells, strict=True):
             for axes, one in zip(row, series, strict=True):

@@ -19,8 +19,8 @@ def write_ladder_report(folder: Path, out: Path | None = None, reference: str = 
     Raises:
         FileNotFoundError, ValueError: where results are missing or unreadable; ImportError: without matplotlib.
     """
-    from lstm_jax.analysis.forest import save_figure
     from lstm_jax.analysis.ladder_figure import ladder_figure
+    from lstm_jax.analysis.paper import save_figure
 
     found = ladders(read_rows(find_results(folder)), reference)
     out = Path(out) if out is not None else find_results(folder).parent

@@ -43,7 +43,8 @@ def write_report(folder: Path, out: Path | None = None, reference: str = "V") ->
     Raises:
         FileNotFoundError, ValueError: where results are missing or unreadable; ImportError: without matplotlib.
     """
-    from lstm_jax.analysis.forest import forest_figure, save_figure
+    from lstm_jax.analysis.forest import forest_figure
+    from lstm_jax.analysis.paper import save_figure
 
     comparisons = compare(read_rows(find_results(folder)), reference)
     out = Path(out) if out is not None else find_results(folder).parent
