@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import markdown, overview, reference_of, show_parts, what_it_took
+from lstm_jax.analysis.report import DASH, markdown, overview, reference_of, show_parts, what_it_took
 from lstm_jax.studies.collect import find_results, load_table, read_rows
 from lstm_jax.studies.compare import compare
 from lstm_jax.studies.documents import Score
@@ -27,7 +27,6 @@ FASTER = (
     "documents. Median of {rounds} times {chunk} updates, all ways in turn; first: compilation and {chunk} updates "
     "({device}, commit {commit})."
 )
-DASH = "–"
 
 
 def readme_section(*folders: Path) -> str:

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, save_figure, styled
-from lstm_jax.analysis.report import centre, centre_legend, computed_by, markdown, named
+from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled
+from lstm_jax.analysis.report import DASH, centre, centre_legend, computed_by, markdown, named, write_both
 from lstm_jax.studies.collect import load_table
 from lstm_jax.studies.forecasting import FAN, LINEAR, SCORES, ScoreRow
 from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.subjects import subject_of
-from lstm_jax.train.records import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DASH = "–"
 INSIDE = "coverage_80"
 POINTS: Mapping[str, str] = MappingProxyType({"mse": "MSE", "mae": "MAE"})
 DOUBTS: Mapping[str, str] = MappingProxyType({"crps": "CRPS", INSIDE: "inside"})
@@ -33,11 +31,9 @@ BANDS = ("#9ACBEA", "#D9ECF8")
 
 def publish(folder: Path) -> tuple[Path, Path]:
     """Write ``table.md`` and ``figure.png`` into the folder of the results; returns both paths."""
-    table, figure = folder / "table.md", folder / "figure.png"
-    write_atomically(table, (readme_section(folder) + "\n").encode())
     with np.load(folder / FAN) as fans:
-        save_figure(fan_figure({name: fans[name] for name in fans.files}), figure)
-    return table, figure
+        figure = fan_figure({name: fans[name] for name in fans.files})
+    return write_both(folder, readme_section(folder) + "\n", figure)
 
 
 def readme_section(folder: Path) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstm_jax.analysis.forest import FAR, MAGNITUDES
 from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled, title
-from lstm_jax.analysis.report import MARKS
+from lstm_jax.analysis.report import DASH, MARKS
 from lstm_jax.studies.grid import Cell, Grid
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _cell(axes: Axes, corner: tuple[float, float], count: int, cell: Cell | None
 
     axes.add_patch(Rectangle(corner, count, 1, facecolor=colour or MISSING, edgecolor="white", lw=0.9))
     ink = "black" if colour is None or luminance(colour) > BRIGHT else "white"
-    text = "–" if cell is None else f"{short(cell.interval.mean)} {MARKS[cell.verdict]}".strip()
+    text = DASH if cell is None else f"{short(cell.interval.mean)} {MARKS[cell.verdict]}".strip()
     middle = corner[0] + count / 2, corner[1] + 0.52
     axes.text(*middle, text, ha="center", va="center", fontsize=NUMBER, color=ink)
 

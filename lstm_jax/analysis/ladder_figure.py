@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lstm_jax.analysis.grid_figure import APART, BRIGHT, COLOURS, MISSING, NUMBER, ROW_INCHES, luminance
 from lstm_jax.analysis.ladder_report import criterion_text
 from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled, title
-from lstm_jax.analysis.report import MARKS
+from lstm_jax.analysis.report import DASH, MARKS
 from lstm_jax.studies.grid import SEPARATOR
 from lstm_jax.studies.ladder import Climb, Ladder
 
@@ -89,7 +89,7 @@ def _row(axes: Axes, climb: Climb, lengths: Sequence[int], height: float) -> Non
         colour = None if share is None else colormaps[COLOURS](share)
         axes.add_patch(Rectangle((n, height), 1, 1, facecolor=colour or MISSING, edgecolor="white", lw=0.9))
         ink = "black" if colour is None or luminance(colour) > BRIGHT else "white"
-        text = "–" if rung is None else f"{rung.share.successes}/{rung.share.trials}"
+        text = DASH if rung is None else f"{rung.share.successes}/{rung.share.trials}"
         place = n + 0.5, height + 0.52
         axes.text(*place, text, ha="center", va="center", fontsize=NUMBER, color=ink)
     if lengths[0] in climb.rungs:

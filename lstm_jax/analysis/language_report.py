@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import markdown, overview, reference_of, show_parts, what_it_took
+from lstm_jax.analysis.report import DASH, markdown, overview, reference_of, show_parts, what_it_took
 from lstm_jax.studies.collect import find_results, load_table, read_rows
 from lstm_jax.studies.compare import compare
 from lstm_jax.studies.language import Score
@@ -24,7 +24,6 @@ LEGEND = (
     "Counted: Witten and Bell's interpolation of shorter and longer contexts."
 )
 HEADER = ("text", "model", "parameters", "validation", "test", "last 10 %", "updates", "minutes")
-DASH = "–"
 
 
 def readme_section(*folders: Path) -> str:

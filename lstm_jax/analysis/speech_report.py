@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 
-from lstm_jax.analysis.report import markdown, overview, show_parts, what_it_took
+from lstm_jax.analysis.report import DASH, markdown, overview, show_parts, what_it_took
 from lstm_jax.studies.collect import find_results, load_table, read_rows
 from lstm_jax.studies.compare import compare
 from lstm_jax.studies.readings import Reading, error_rates
 from lstm_jax.train.machine import code_label
 
-DASH = "–"
 READINGS, MANIFEST = "readings.csv", "manifest.json"
 GOOD, TAKEN, NEVER = "One good network", "Gates taken away", "Speakers that were never heard"
 ERRORS = {"words": "share with any letter wrong", "strings": "errors a digit"}
