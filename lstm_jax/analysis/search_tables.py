@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from lstm_jax.analysis.page import Table
 from lstm_jax.analysis.report import DASH, MARKS, number, p_value, span
 from lstm_jax.studies.claims import Verdict
-from lstm_jax.studies.importance import Importance, Share
+from lstm_jax.studies.importance import Importance, VarianceShare
 from lstm_jax.studies.search import Contender, Search, TaskSearch
 from lstm_jax.studies.tuning import HYPERPARAMETERS
 
@@ -140,7 +140,7 @@ def shares_table(task: TaskSearch) -> Table:
     return Table(header, "lrrrr", tuple(rows))
 
 
-def _parts(shares: Importance | None) -> dict[str, Share]:
+def _parts(shares: Importance | None) -> dict[str, VarianceShare]:
     """Shares by the words of the table; none where there was nothing to share."""
     if shares is None:
         return {}
@@ -161,7 +161,7 @@ def variants_table(task: TaskSearch) -> Table:
     return Table(header, "l" + "r" * (len(header) - 1), rows)
 
 
-def _share(share: Share | None) -> tuple[str, str]:
+def _share(share: VarianceShare | None) -> tuple[str, str]:
     if share is None:
         return DASH, DASH
     interval = DASH if math.isnan(share.low) else f"[{100 * share.low:.1f}, {100 * share.high:.1f}]"

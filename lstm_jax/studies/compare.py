@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.collect import Row
 from lstm_jax.studies.statistics import Difference, Interval, holm, mean_interval, welch
-from lstm_jax.train.config import UsageError
 
 LEVEL = 0.05
 

@@ -18,11 +18,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lstm_jax.cell.variants import resolve
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.collect import Row
 from lstm_jax.studies.compare import score, side, worst_score
 from lstm_jax.studies.statistics import Difference, Interval, holm, mean_interval, welch
-from lstm_jax.train.config import UsageError
 
 STANDARD = "standard"
 INITS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -10,11 +10,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lstm_jax.names import UsageError
 from lstm_jax.studies.collect import RESULTS, Row, TrialLog, forget, read_log, set_aside, write_rows
 from lstm_jax.studies.crew import Crew, Train
 from lstm_jax.studies.plan import Study, Trial
 from lstm_jax.studies.plan_text import differences, plan_table
-from lstm_jax.train.config import UsageError
 from lstm_jax.train.machine import describe_code
 from lstm_jax.train.records import (
     LOCK,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax.cell.variants import VARIANTS
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.collect import Row
 from lstm_jax.studies.compare import score, side, worst_score
 from lstm_jax.studies.statistics import (
@@ -31,7 +31,6 @@ from lstm_jax.studies.statistics import (
     welch,
 )
 from lstm_jax.studies.tuning import Tuning, tune, varied
-from lstm_jax.train.config import UsageError
 
 SHARE = 0.1
 """Of a variant's trials are compared,"""
