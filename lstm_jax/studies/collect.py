@@ -165,11 +165,7 @@ class TrialLog:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open ``path`` for more.
-
-        Raises:
-            ValueError: when a line does not match its checksum.
-        """
+        """Open ``path`` for more; what stands there is not checked, ``read_log`` does that."""
         path.parent.mkdir(parents=True, exist_ok=True)
         content = path.read_bytes() if path.is_file() else b""
         whole = content[: content.rfind(b"\n") + 1]

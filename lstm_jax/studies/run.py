@@ -73,7 +73,7 @@ class Progress:
         running: trials under way, each with the done share of its longest possible run, 0 to 1.
         finished, total: trials of this part. ``reused``: those of the finished that an earlier run had left.
         waiting: ``(task, variant)`` of the trials that are neither finished nor running.
-        rows: results so far; a new list only when a trial was finished.
+        rows: results so far.
         foreign: how many of the reused trials other code than this computed, by its ``origin``.
     """
 
