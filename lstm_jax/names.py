@@ -8,13 +8,11 @@ from typing import Any
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint that ends an error about an unknown name: the nearest known one, and all of them."""
+    """The hint that ends an error about an unknown name: the nearest known one in any case, and all of them."""
     known = sorted(known)
-    match = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5) or difflib.get_close_matches(
-        str(name).lower(), [k.lower() for k in known], n=1, cutoff=0.5
-    )
-    guess = next((k for k in known if match and k.lower() == match[0].lower()), None)
-    return (f"did you mean {guess!r}? " if guess else "") + f"known: {', '.join(known)}"
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
+    return (f"did you mean {by_lower[near[0]]!r}? " if near else "") + f"known: {', '.join(known)}"
 
 
 def check_names(record: object, choices: Mapping[str, Iterable[str]]) -> None:

@@ -143,20 +143,15 @@ def figure(folder: Path) -> Figure:
     Raises:
         ImportError: without matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
-    from lstm_jax.analysis.forest import FONT
+    from lstm_jax.analysis.paper import FONT, new_figure, styled
 
     rows = [row for row in read(folder)[0] if row["status"] == "timed"]
     plain = [row for row in rows if not row["case"].endswith(LONG) and row["times best peer"]]
     long = [row for row in rows if row["case"].endswith(LONG)]
-    with matplotlib.rc_context(FONT):
+    with styled():
         cases = len(group(plain, "case"))
         heights = [0.8 + 0.27 * cases, 1.7][: 1 + bool(long)]
-        figure = Figure(figsize=(6.5, sum(heights)), layout="constrained")
+        figure = new_figure(6.5, sum(heights))
         panels = figure.subplots(len(heights), 2, height_ratios=heights, squeeze=False)
         for axes, mode in zip(panels[0], ("forward", "forward + gradient"), strict=True):
             _speeds(axes, [row for row in plain if row["mode"] == mode])

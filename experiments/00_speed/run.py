@@ -85,7 +85,7 @@ def draw(folder: Path) -> None:
     """Table and figure of the layers, from results.csv and manifest.json alone."""
     from layer_report import figure, full_table
 
-    from lstm_jax.analysis.forest import save_figure
+    from lstm_jax.analysis.paper import save_figure
 
     (folder / "table.md").write_text(full_table(folder))
     save_figure(figure(folder), folder / "figure.png")

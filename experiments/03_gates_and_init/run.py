@@ -25,11 +25,12 @@ from lstm_jax.analysis.grid_report import readme_section, write_grid_report
 from lstm_jax.analysis.report import embed
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.cli.study import conduct
+from lstm_jax.names import UsageError
 from lstm_jax.studies.collect import Row, read_rows, write_rows
 from lstm_jax.studies.grid import INITS, distinct, label, split_label
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.rates import at_rate, best_rates, chosen_rates, write_rates
-from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig, UsageError
+from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from lstm_jax.train.records import MANIFEST, write_atomically, write_json
 
 NAME = "gates_and_init"

@@ -111,7 +111,8 @@ class Options:
 
 def listen(preset: str, out: Path, overwrite: bool) -> None:
     """One network of each view, and what it reads in the test part; ``lstm-jax transcribe`` takes its folder."""
-    from lstm_jax.studies.readings import read_part, write_readings
+    from lstm_jax.studies.collect import write_table
+    from lstm_jax.studies.readings import Reading, read_part
     from lstm_jax.train.machine import describe_machine
 
     readings = []
@@ -119,7 +120,7 @@ def listen(preset: str, out: Path, overwrite: bool) -> None:
         folder = out / "runs" / view
         train_part(config(SCALES[preset], view), folder, overwrite)
         readings += read_part(folder, "test", view)
-    write_readings(out / READINGS, readings)
+    write_table(out / READINGS, Reading, readings)
     write_json(out / MANIFEST, {"command": sys.argv, **describe_machine()})
 
 

@@ -105,7 +105,8 @@ class Options:
 
 def learn(options: Options, out: Path) -> None:
     """A network of each cell on each text, scored beside counts; ``lstm-jax generate`` takes its folder."""
-    from lstm_jax.studies.language import score_counts, score_run, write_scores
+    from lstm_jax.studies.collect import write_table
+    from lstm_jax.studies.language import Score, score_counts, score_run
     from lstm_jax.train.machine import describe_machine, use_whole_machine
 
     use_whole_machine()
@@ -119,7 +120,7 @@ def learn(options: Options, out: Path) -> None:
             train_part(named, folder, options.overwrite)
             print(f"scoring {folder}", flush=True)
             scores += score_run(folder)
-            write_scores(out / SCORES, scores)
+            write_table(out / SCORES, Score, scores)
     write_json(out / MANIFEST, {"command": sys.argv, **describe_machine()})
 
 

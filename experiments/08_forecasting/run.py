@@ -22,7 +22,8 @@ from lstm_jax.analysis.forecast_report import publish, readme_section
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.cli.report import show_section
 from lstm_jax.studies.subjects import SUBJECTS, Subject
-from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, Option, TrainConfig
+from lstm_jax.train.checks import Option
+from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 NAME = "forecasting"
 CELLS = ("V", "NFG", "NOG", "CIFG", "NP", "GRU", "RNN")

@@ -124,7 +124,8 @@ class Options:
 
 def learn(options: Options, out: Path) -> str:
     """The first cell, reading in every way, scored beside counts; returns the way that validation likes best."""
-    from lstm_jax.studies.documents import score_counts, score_run, write_scores
+    from lstm_jax.studies.collect import write_table
+    from lstm_jax.studies.documents import Score, score_counts, score_run
     from lstm_jax.train.machine import describe_machine, use_whole_machine
 
     use_whole_machine()
@@ -139,18 +140,19 @@ def learn(options: Options, out: Path) -> str:
         train_part(replace(run, model=replace(run.model, variant=cell)), folder, options.overwrite)
         scores.append(score_run(folder, unit))
         validation[unit] = scores[-1].validation
-        write_scores(out / SCORES, scores)
+        write_table(out / SCORES, Score, scores)
     write_json(out / MANIFEST, {"command": sys.argv, **describe_machine()})
     return max(validation, key=validation.__getitem__)
 
 
 def time_batches(options: Options, out: Path) -> None:
     """Updates a second with batches put together in every way."""
-    from lstm_jax.studies.pace import measure_pace, write_pace
+    from lstm_jax.studies.collect import write_table
+    from lstm_jax.studies.pace import Pace, measure_pace
     from lstm_jax.train.machine import use_whole_machine
 
     use_whole_machine()
-    write_pace(out / PACE, measure_pace(ways(options.data), chunk=100, rounds=5))
+    write_table(out / PACE, Pace, measure_pace(ways(options.data), chunk=100, rounds=5))
 
 
 def main(arguments: list[str]) -> int:

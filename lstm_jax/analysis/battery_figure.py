@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lstm_jax.analysis.paper import new_figure
 from lstm_jax.studies.battery_results import TrialResult, by_row, most, ratios
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ def battery_figure(found: Sequence[TrialResult]) -> Figure:
     """One line a row: every trial, their mean with its 95 % interval, on a scale where the paper's mean is 1.
 
     Where fewer than half of the trials met it the mean is hollow and has no interval: the others took longer.
-    """
-    from matplotlib.figure import Figure
 
+    Raises:
+        ImportError: without matplotlib.
+    """
     listed = ratios(found)
     trials = by_row(found)
-    figure = Figure(figsize=(9, 1.4 + 0.28 * max(len(listed), 1)), layout="constrained")
+    figure = new_figure(9, 1.4 + 0.28 * max(len(listed), 1))
     axes = figure.add_subplot()
     for place, (row, mean, low, high) in enumerate(listed):
         paper = row.published.sequences[-1]

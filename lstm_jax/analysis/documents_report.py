@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import markdown, overview, reference_of, show_parts, what_it_took
-from lstm_jax.studies.collect import find_results, read_rows
+from lstm_jax.analysis.report import DASH, markdown, overview, reference_of, show_parts, what_it_took
+from lstm_jax.studies.collect import find_results, load_table, read_rows
 from lstm_jax.studies.compare import compare
-from lstm_jax.studies.documents import Score, read_scores
-from lstm_jax.studies.pace import read_pace
+from lstm_jax.studies.documents import Score
+from lstm_jax.studies.pace import Pace
 from lstm_jax.train.machine import code_label
 
 SCORES, PACE, MANIFEST = "scores.csv", "batching.csv", "manifest.json"
@@ -27,7 +27,6 @@ FASTER = (
     "documents. Median of {rounds} times {chunk} updates, all ways in turn; first: compilation and {chunk} updates "
     "({device}, commit {commit})."
 )
-DASH = "–"
 
 
 def readme_section(*folders: Path) -> str:
@@ -41,7 +40,7 @@ def readme_section(*folders: Path) -> str:
 
 def _scores(folder: Path) -> str:
     by = json.loads((folder / MANIFEST).read_text())
-    table = markdown(HEADER, _lines(read_scores(folder / SCORES)), left=3)
+    table = markdown(HEADER, _lines(load_table(folder / SCORES, Score)), left=3)
     return f"{table}\n\n{LEGEND} ({by['processor']}, commit {code_label(by)})"
 
 
@@ -68,7 +67,7 @@ def _gates(folder: Path) -> str:
 
 
 def _pace(folder: Path) -> str:
-    paces = read_pace(folder / PACE)
+    paces = load_table(folder / PACE, Pace)
     header = ("batches", "lengths compiled", "wasted", "documents an update", "updates/s", "documents/s", "first, s")
     lines = [
         (

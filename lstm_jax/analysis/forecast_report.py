@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.analysis.report import centre, centre_legend, computed_by, markdown, named
-from lstm_jax.studies.forecasting import FAN, LINEAR, ScoreRow, read_scores
+from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled
+from lstm_jax.analysis.report import DASH, centre, centre_legend, computed_by, markdown, named, write_both
+from lstm_jax.studies.collect import load_table
+from lstm_jax.studies.forecasting import FAN, LINEAR, SCORES, ScoreRow
 from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.subjects import subject_of
-from lstm_jax.train.records import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DASH = "–"
 INSIDE = "coverage_80"
 POINTS: Mapping[str, str] = MappingProxyType({"mse": "MSE", "mae": "MAE"})
 DOUBTS: Mapping[str, str] = MappingProxyType({"crps": "CRPS", INSIDE: "inside"})
@@ -31,18 +31,14 @@ BANDS = ("#9ACBEA", "#D9ECF8")
 
 def publish(folder: Path) -> tuple[Path, Path]:
     """Write ``table.md`` and ``figure.png`` into the folder of the results; returns both paths."""
-    from lstm_jax.analysis.forest import save_figure
-
-    table, figure = folder / "table.md", folder / "figure.png"
-    write_atomically(table, (readme_section(folder) + "\n").encode())
     with np.load(folder / FAN) as fans:
-        save_figure(fan_figure({name: fans[name] for name in fans.files}), figure)
-    return table, figure
+        figure = fan_figure({name: fans[name] for name in fans.files})
+    return write_both(folder, readme_section(folder) + "\n", figure)
 
 
 def readme_section(folder: Path) -> str:
     """A table a series: squared and absolute error, ranked probability and coverage, by steps ahead."""
-    found = read_scores(folder)
+    found = load_table(folder / SCORES, ScoreRow)
     parts = []
     for series in dict.fromkeys(row.series for row in found):
         of_series = [row for row in found if row.series == series]
@@ -120,19 +116,12 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
     Raises:
         ImportError: without matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
-    from lstm_jax.analysis.forest import FONT
-
     context = int(fans["context"])
     names = [name for name in fans if name != "context" and not name.endswith((" truth", f" {LINEAR}"))]
     series = list(dict.fromkeys(name.split(" ", 1)[0] for name in names))
     cells = list(dict.fromkeys(name.split(" ", 1)[1] for name in names))
-    with matplotlib.rc_context(FONT):
-        figure = Figure(figsize=(3.5 * len(series), 0.4 + 1.05 * len(cells)), layout="constrained")
+    with styled():
+        figure = new_figure(COLUMN_INCHES * len(series), 0.4 + 1.05 * len(cells))
         panels = figure.subplots(len(cells), len(series), squeeze=False, sharex=True, sharey="col")
         for row, cell in zip(panels, cells, strict=True):
             for axes, one in zip(row, series, strict=True):

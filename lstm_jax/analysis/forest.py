@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstm_jax.studies.collect import write_atomically
+from lstm_jax.analysis.paper import CHANCE, COLUMN_INCHES, STYLE, new_figure, styled, title
+from lstm_jax.analysis.paper import save_figure as save_figure  # battery_report takes it from here
 from lstm_jax.studies.compare import Comparison, Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMN_INCHES = 3.5
-# Okabe and Ito's colours, told apart by every kind of colour vision; markers repeat what colours say.
-STYLE = {
-    "worse": {"color": "#D55E00", "marker": "v"},
-    "better": {"color": "#0072B2", "marker": "^"},
-    "": {"color": "#333333", "marker": "o"},
-}
 BAND = "#56B4E9"
-CHANCE = "#666666"
 MAGNITUDES = 30
 """Errors whose largest is this many times the smallest are drawn on a logarithmic axis."""
 FAR = 0.5
@@ -34,18 +25,6 @@ BOUNDS = {
     **dict.fromkeys(("error", "mse", "nll"), (0.0, math.inf)),
 }
 """Where scores can be; intervals are drawn no further (tables state them whole)."""
-FONT = {
-    "font.size": 7,
-    "axes.titlesize": 7.5,
-    "axes.labelsize": 7,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 6.5,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "font.family": "DejaVu Sans",
-}
 
 
 def forest_figure(comparisons: Sequence[Comparison]) -> Figure:
@@ -56,35 +35,21 @@ def forest_figure(comparisons: Sequence[Comparison]) -> Figure:
     Raises:
         ImportError: without matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
-
     variants = list(dict.fromkeys(line.variant for comparison in comparisons for line in comparison.lines))
     columns = min(2, len(comparisons))
     rows = math.ceil(len(comparisons) / columns)
     height = rows * (0.62 + 0.135 * len(variants)) + 0.34
-    with matplotlib.rc_context(FONT):
-        figure = Figure(figsize=(COLUMN_INCHES, height), layout="constrained")
+    with styled():
+        figure = new_figure(COLUMN_INCHES, height)
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         shown = False
         for n, (axes, comparison) in enumerate(zip(grid.flat, comparisons, strict=False)):
             shown |= _panel(axes, comparison, variants)
-            letter = f"{'abcdefghijklmnopqrstuvwxyz'[n % 26]}  " if len(comparisons) > 1 else ""
-            axes.set_title(f"{letter}{comparison.task.replace('_', ' ')}", pad=3, loc="left")
+            axes.set_title(title(n, len(comparisons), comparison.task), pad=3, loc="left")
         for axes in grid.flat[len(comparisons) :]:
             axes.set_visible(False)
         _legend(figure, comparisons, chance=shown)
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG whose bytes depend on the figure alone (no date, no software version)."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=400, metadata={"Software": None})
-    write_atomically(path, content.getvalue())
 
 
 def _panel(axes: Axes, comparison: Comparison, variants: Sequence[str]) -> bool:

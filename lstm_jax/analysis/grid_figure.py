@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lstm_jax.analysis.forest import COLUMN_INCHES, FAR, FONT, MAGNITUDES
-from lstm_jax.analysis.report import MARKS
+from lstm_jax.analysis.forest import FAR, MAGNITUDES
+from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled, title
+from lstm_jax.analysis.report import DASH, MARKS
 from lstm_jax.studies.grid import Cell, Grid
 
 if TYPE_CHECKING:
@@ -37,26 +38,19 @@ def grid_figure(found: Sequence[Grid]) -> Figure:
     Raises:
         ImportError: without matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
-
     columns = 2 if len(found) in (2, 4) else min(3, len(found))
     rows = math.ceil(len(found) / columns)
     variants = max(len(grid.variants) for grid in found)
     width = COLUMN_INCHES * min(2, columns)
-    with matplotlib.rc_context({**FONT, "hatch.linewidth": 0.4}):
-        figure = Figure(figsize=(width, rows * (REST_INCHES + ROW_INCHES * variants)), layout="constrained")
+    with styled({**FONT, "hatch.linewidth": 0.4}):
+        figure = new_figure(width, rows * (REST_INCHES + ROW_INCHES * variants))
         figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03)
         panels = figure.subplots(rows, columns, squeeze=False)
         for n, (axes, grid) in enumerate(zip(panels.flat, found, strict=False)):
             _panel(figure, axes, grid)
             if n % columns and grid.variants == found[n - 1].variants:
                 axes.set_yticklabels([])
-            letter = f"{'abcdefghijklmnopqrstuvwxyz'[n % 26]}  " if len(found) > 1 else ""
-            axes.set_title(f"{letter}{grid.task.replace('_', ' ')}", pad=4, loc="left")
+            axes.set_title(title(n, len(found), grid.task), pad=4, loc="left")
         for axes in panels.flat[len(found) :]:
             axes.set_visible(False)
         legend = (";\n" if columns == 1 else "; ").join(_legend(found))
@@ -111,7 +105,7 @@ def _cell(axes: Axes, corner: tuple[float, float], count: int, cell: Cell | None
 
     axes.add_patch(Rectangle(corner, count, 1, facecolor=colour or MISSING, edgecolor="white", lw=0.9))
     ink = "black" if colour is None or luminance(colour) > BRIGHT else "white"
-    text = "–" if cell is None else f"{short(cell.interval.mean)} {MARKS[cell.verdict]}".strip()
+    text = DASH if cell is None else f"{short(cell.interval.mean)} {MARKS[cell.verdict]}".strip()
     middle = corner[0] + count / 2, corner[1] + 0.52
     axes.text(*middle, text, ha="center", va="center", fontsize=NUMBER, color=ink)
 

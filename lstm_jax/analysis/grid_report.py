@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, centre, centre_legend, markdown, named, number
-from lstm_jax.analysis.search_tables import DASH, p_value, span
-from lstm_jax.studies.collect import find_results, read_rows, write_atomically
+from lstm_jax.analysis.report import (
+    DASH,
+    MARKS,
+    centre,
+    centre_legend,
+    markdown,
+    named,
+    number,
+    p_value,
+    span,
+    write_both,
+)
+from lstm_jax.studies.collect import find_results, read_rows
 from lstm_jax.studies.grid import Cell, Grid, grids
 from lstm_jax.studies.rescue import FELL, OUTCOMES, Gap, Rescue, rescues
 from lstm_jax.studies.statistics import Difference
@@ -30,16 +40,10 @@ def write_grid_report(folder: Path, out: Path | None = None, reference: str = "V
     Raises:
         FileNotFoundError, ValueError: where results are missing or unreadable; ImportError: without matplotlib.
     """
-    from lstm_jax.analysis.forest import save_figure
     from lstm_jax.analysis.grid_figure import grid_figure
 
     found = grids(read_rows(find_results(folder)), reference)
-    out = Path(out) if out is not None else find_results(folder).parent
-    out.mkdir(parents=True, exist_ok=True)
-    table, figure = out / "table.md", out / "figure.png"
-    write_atomically(table, full_table(found).encode())
-    save_figure(grid_figure(found), figure)
-    return table, figure
+    return write_both(out or find_results(folder).parent, full_table(found), grid_figure(found))
 
 
 def readme_section(folder: Path, reference: str = "V") -> str:

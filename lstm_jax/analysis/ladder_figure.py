@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lstm_jax.analysis.forest import COLUMN_INCHES, FONT
 from lstm_jax.analysis.grid_figure import APART, BRIGHT, COLOURS, MISSING, NUMBER, ROW_INCHES, luminance
 from lstm_jax.analysis.ladder_report import criterion_text
-from lstm_jax.analysis.report import MARKS
+from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled, title
+from lstm_jax.analysis.report import DASH, MARKS
 from lstm_jax.studies.grid import SEPARATOR
 from lstm_jax.studies.ladder import Climb, Ladder
 
@@ -32,25 +32,18 @@ def ladder_figure(found: Sequence[Ladder]) -> Figure:
     Raises:
         ImportError: without matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
-
     columns = 2 if len(found) in (2, 4) else min(3, len(found))
     most = [max(len(ladder.climbs) for ladder in found[n : n + columns]) for n in range(0, len(found), columns)]
     heights = [REST_INCHES + ROW_INCHES * (variants + 2 * APART) for variants in most]
     size = COLUMN_INCHES * min(2, columns), sum(heights) + FOOT_INCHES
-    with matplotlib.rc_context(FONT):
-        figure = Figure(figsize=size, layout="constrained")
+    with styled():
+        figure = new_figure(*size)
         figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03)
         panels = figure.subplots(len(most), columns, squeeze=False, height_ratios=heights)
         for n, (axes, ladder) in enumerate(zip(panels.flat, found, strict=False)):
             _panel(axes, ladder, most[n // columns])
-            letter = f"{'abcdefghijklmnopqrstuvwxyz'[n % 26]}  " if len(found) > 1 else ""
             criterion = criterion_text(ladder.metric, ladder.higher_is_better, ladder.criterion)
-            axes.set_title(f"{letter}{ladder.task.replace('_', ' ')}: {criterion}", pad=4, loc="left")
+            axes.set_title(f"{title(n, len(found), ladder.task)}: {criterion}", pad=4, loc="left")
         for axes in panels.flat[len(found) :]:
             axes.set_visible(False)
         _foot(figure, panels, found)
@@ -96,7 +89,7 @@ def _row(axes: Axes, climb: Climb, lengths: Sequence[int], height: float) -> Non
         colour = None if share is None else colormaps[COLOURS](share)
         axes.add_patch(Rectangle((n, height), 1, 1, facecolor=colour or MISSING, edgecolor="white", lw=0.9))
         ink = "black" if colour is None or luminance(colour) > BRIGHT else "white"
-        text = "–" if rung is None else f"{rung.share.successes}/{rung.share.trials}"
+        text = DASH if rung is None else f"{rung.share.successes}/{rung.share.trials}"
         place = n + 0.5, height + 0.52
         axes.text(*place, text, ha="center", va="center", fontsize=NUMBER, color=ink)
     if lengths[0] in climb.rungs:

@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, markdown, named, number
-from lstm_jax.analysis.search_tables import DASH, p_value
-from lstm_jax.studies.collect import find_results, read_rows, write_atomically
+from lstm_jax.analysis.report import DASH, MARKS, markdown, named, number, p_value, write_both
+from lstm_jax.studies.collect import find_results, read_rows
 from lstm_jax.studies.grid import SEPARATOR
 from lstm_jax.studies.ladder import Climb, Criterion, Ladder, Rung, ladders
 
@@ -19,16 +18,10 @@ def write_ladder_report(folder: Path, out: Path | None = None, reference: str = 
     Raises:
         FileNotFoundError, ValueError: where results are missing or unreadable; ImportError: without matplotlib.
     """
-    from lstm_jax.analysis.forest import save_figure
     from lstm_jax.analysis.ladder_figure import ladder_figure
 
     found = ladders(read_rows(find_results(folder)), reference)
-    out = Path(out) if out is not None else find_results(folder).parent
-    out.mkdir(parents=True, exist_ok=True)
-    table, figure = out / "table.md", out / "figure.png"
-    write_atomically(table, full_table(found).encode())
-    save_figure(ladder_figure(found), figure)
-    return table, figure
+    return write_both(out or find_results(folder).parent, full_table(found), ladder_figure(found))
 
 
 def readme_section(folder: Path, reference: str = "V") -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import MARKS, centre, centre_legend, computed_by, markdown, named, reference_of
+from lstm_jax.analysis.report import DASH, MARKS, centre, centre_legend, computed_by, markdown, named, reference_of
 from lstm_jax.studies.collect import Row, find_results, read_rows
 from lstm_jax.studies.compare import Comparison, Line, compare
 
-DASH = "–"
 PUBLISHED = (
     ("LSTM (Gu, Goel & Ré 2022)", {"sequential": 98.9, "permuted": 95.11}),
     ("UR-LSTM (Gu et al. 2020)", {"sequential": 99.28, "permuted": 96.96}),

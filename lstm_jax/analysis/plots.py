@@ -7,11 +7,11 @@ and direct labels repeat what colours say.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from lstm_jax.analysis.paper import new_figure, styled
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
@@ -69,7 +69,7 @@ def plot_gates(
     present = [letter for letter in LETTERS if letter in activations]
     figure = _figure(width, 0.62 * len(present) + 0.7)
     shown = {letter: np.asarray(activations[letter])[:length, sequence].T for letter in present}
-    with _styled():
+    with styled(STYLE):
         axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (letter, values) in zip(axes, shown.items(), strict=True):
             _heat_map(panel, letter, values)
@@ -98,7 +98,7 @@ def plot_traces(
     """
     present = [letter for letter in LETTERS if letter in activations]
     figure = _figure(width, 0.5 * len(present) + 0.6)
-    with _styled():
+    with styled(STYLE):
         axes = figure.subplots(len(present), 1, sharex=True, squeeze=False)[:, 0]
         for panel, letter in zip(axes, present, strict=True):
             values = np.asarray(activations[letter])[:, sequence, cell]
@@ -160,7 +160,7 @@ def plot_gradient_norms(
     Raises:
         ImportError: without matplotlib.
     """
-    with _styled():
+    with styled(STYLE):
         axes = _one_panel(axes)
         axes.axhline(1.0, color="#BBBBBB", lw=0.8, zorder=0)
         for n, (label, values) in enumerate(norms.items()):
@@ -196,7 +196,7 @@ def plot_learning_curves(
     Raises:
         ImportError: without matplotlib.
     """
-    with _styled():
+    with styled(STYLE):
         axes = _one_panel(axes)
         for n, (label, values) in enumerate(curves.items()):
             low, middle, high = _quartiles(np.asarray(values, float))
@@ -245,20 +245,5 @@ def _figure_of(axes: Axes) -> Figure:
 
 
 def _figure(width: float, height: float) -> Figure:
-    matplotlib = _matplotlib()
-    with matplotlib.rc_context(STYLE):
-        return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
-
-
-def _styled() -> AbstractContextManager[None]:
-    return _matplotlib().rc_context(STYLE)
-
-
-def _matplotlib() -> ModuleType:
-    """The library with its figures, or an error that names the extra to install."""
-    try:
-        import matplotlib
-        import matplotlib.figure
-    except ImportError as error:
-        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
-    return matplotlib
+    with styled(STYLE):
+        return new_figure(width, height)

@@ -6,13 +6,19 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lstm_jax.analysis.paper import save_figure
 from lstm_jax.cell import SUMMARIES
 from lstm_jax.studies.collect import Row, find_results, read_rows, write_atomically
 from lstm_jax.studies.compare import Comparison, Line, compare
-from lstm_jax.studies.statistics import FEWEST, Interval, mean_interval
+from lstm_jax.studies.statistics import FEWEST, mean_interval
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DASH = "–"
+"""Where there is no number."""
 MARKS = {"worse": "▼", "better": "▲", "": ""}
 HEADER = (
     "variant",
@@ -29,12 +35,26 @@ _NUMERIC = "|".join(("---", "---:", "---:", ":---:", "---:", ":---:", "---:", "-
 
 
 def number(value: float) -> str:
-    """Four decimals below 1 (scores and errors), four significant figures above; a dash for NaN."""
+    """Four decimals below 1 (scores and errors), four significant figures above; a dash for NaN, ∞ for infinities."""
     if math.isnan(value):
-        return "–"
+        return DASH
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     if value != 0 and abs(value) < 1e-3:
         return f"{value:.1e}"
     return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def span(low: float, high: float) -> str:
+    """An interval; a dash where there is none."""
+    return DASH if math.isnan(low) else f"[{number(low)}, {number(high)}]"
+
+
+def p_value(p: float) -> str:
+    """Three decimals; a dash for NaN."""
+    if math.isnan(p):
+        return DASH
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def write_report(folder: Path, out: Path | None = None, reference: str = "V") -> tuple[Path, Path]:
@@ -43,15 +63,20 @@ def write_report(folder: Path, out: Path | None = None, reference: str = "V") ->
     Raises:
         FileNotFoundError, ValueError: where results are missing or unreadable; ImportError: without matplotlib.
     """
-    from lstm_jax.analysis.forest import forest_figure, save_figure
+    from lstm_jax.analysis.forest import forest_figure
 
     comparisons = compare(read_rows(find_results(folder)), reference)
-    out = Path(out) if out is not None else find_results(folder).parent
+    out = out or find_results(folder).parent
+    return write_both(out, full_table(comparisons), forest_figure(comparisons))
+
+
+def write_both(out: Path, table: str, figure: Figure) -> tuple[Path, Path]:
+    """Write ``table.md`` and ``figure.png`` into a folder, which is made where there is none; returns both paths."""
     out.mkdir(parents=True, exist_ok=True)
-    table, figure = out / "table.md", out / "figure.png"
-    write_atomically(table, full_table(comparisons).encode())
-    save_figure(forest_figure(comparisons), figure)
-    return table, figure
+    paths = out / "table.md", out / "figure.png"
+    write_atomically(paths[0], table.encode())
+    save_figure(figure, paths[1])
+    return paths
 
 
 def full_table(comparisons: Sequence[Comparison]) -> str:
@@ -91,7 +116,7 @@ def named(variants: Iterable[str]) -> str:
 def overview_column(comparison: Comparison, variants: Sequence[str]) -> dict[str, str]:
     """Text of one task's column by variant; a dash where a variant was not run."""
     lines = {line.variant: line for line in comparison.lines}
-    return {name: _overview_entry(lines[name]) if name in lines else "–" for name in variants}
+    return {name: _overview_entry(lines[name]) if name in lines else DASH for name in variants}
 
 
 def _overview_entry(line: Line) -> str:
@@ -133,37 +158,23 @@ def table_cells(comparison: Comparison) -> list[tuple[str, ...]]:
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    difference, span = ("–", "–")
+    difference, between = DASH, DASH
     if line.difference is not None:
         rounding = 1e-6 * abs(line.interval.mean)  # scores are float32
         difference = "0" if abs(line.difference.mean) < rounding else f"{line.difference.mean:+.3g}"
-        span = _span(line.difference.low, line.difference.high)
+        between = span(line.difference.low, line.difference.high)
     verdict = f"{MARKS[line.verdict]} {line.verdict}".strip()
     return (
         line.variant,
         f"{line.parameters:,}",
         number(line.interval.mean),
-        _interval(line.interval),
+        span(line.interval.low, line.interval.high),
         difference,
-        span,
-        _p(line.p),
+        between,
+        p_value(line.p),
         verdict,
         str(line.interval.count),
     )
-
-
-def _interval(interval: Interval) -> str:
-    return _span(interval.low, interval.high)
-
-
-def _span(low: float, high: float) -> str:
-    return "–" if math.isnan(low) else f"[{number(low)}, {number(high)}]"
-
-
-def _p(p: float) -> str:
-    if math.isnan(p):
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def readme_section(folder: Path, reference: str = "V") -> str:

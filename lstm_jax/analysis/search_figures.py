@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lstm_jax.analysis.forest import CHANCE, COLUMN_INCHES, FONT, STYLE
+from lstm_jax.analysis.paper import CHANCE, COLUMN_INCHES, FONT, SMALL, STYLE, bare, new_figure, styled, title
 from lstm_jax.analysis.report import number
 from lstm_jax.studies.search import Contender, Search, TaskSearch
 
@@ -48,7 +46,7 @@ def best_figure(search: Search) -> Figure:
     """
     columns = min(2, len(search.tasks))
     rows = math.ceil(len(search.tasks) / columns)
-    with styled():
+    with styled(SMALL):
         figure = new_figure(columns * COLUMN_INCHES, 2.1 * rows + (0.6 if columns == 1 else 0.35))
         grid = figure.subplots(rows, columns, squeeze=False)
         for n, (axes, task) in enumerate(zip(grid.flat, search.tasks, strict=False)):
@@ -58,41 +56,6 @@ def best_figure(search: Search) -> Figure:
             axes.set_visible(False)
         _legend(figure, search, 2 if columns == 1 else 6)
     return figure
-
-
-@contextmanager
-def styled() -> Iterator[None]:
-    """The fonts of all figures of a search.
-
-    Raises:
-        ImportError: without matplotlib, naming the extra to install.
-    """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
-    with matplotlib.rc_context({**FONT, "ytick.labelsize": 6.5, "ytick.major.size": 2.5, "ytick.major.width": 0.6}):
-        yield
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def title(place: int, count: int, task: str) -> str:
-    """A task's name with the letter of its panel, where there are several."""
-    letter = f"{'abcdefghijklmnopqrstuvwxyz'[place % 26]}  " if count > 1 else ""
-    return f"{letter}{task.replace('_', ' ')}"
-
-
-def bare(axes: Axes) -> None:
-    """No frame above and to the right; ticks keep their size when they are drawn later."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(labelsize=FONT["xtick.labelsize"])
 
 
 def tint(color: str) -> str:

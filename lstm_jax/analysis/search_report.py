@@ -55,7 +55,7 @@ def write_search_report(folder: Path, out: Path | None = None, reference: str = 
         FileNotFoundError, ValueError: where results are missing or unreadable; ImportError: without matplotlib or
         scikit-learn.
     """
-    from lstm_jax.analysis.forest import save_figure
+    from lstm_jax.analysis.paper import save_figure
     from lstm_jax.analysis.search_figures import best_figure
     from lstm_jax.analysis.tuning_figures import hyper_figure, importance_figure
 

@@ -7,13 +7,12 @@ import statistics
 from collections.abc import Sequence
 
 from lstm_jax.analysis.page import Table
-from lstm_jax.analysis.report import MARKS, number
+from lstm_jax.analysis.report import DASH, MARKS, number, p_value, span
 from lstm_jax.studies.claims import Verdict
-from lstm_jax.studies.importance import Importance, Share
+from lstm_jax.studies.importance import Importance, VarianceShare
 from lstm_jax.studies.search import Contender, Search, TaskSearch
 from lstm_jax.studies.tuning import HYPERPARAMETERS
 
-DASH = "–"
 BEST_HEADER = (
     "variant",
     "parameters",
@@ -100,7 +99,7 @@ def _detail_cells(contender: Contender) -> tuple[str, ...]:
         effect, ranks = contrast.effect, contrast.ranks
         alone, between = span(*contrast.bootstrap[1:]), span(effect.low, effect.high)
         raw, by_ranks = p_value(contrast.welch.p), p_value(ranks.p)
-        compared = (alone, raw, _sized(effect.g), between, by_ranks, f"{ranks.superiority:.2f}")
+        compared = (alone, raw, number(effect.g), between, by_ranks, f"{ranks.superiority:.2f}")
     updates = statistics.median(row.best_step for row in contender.chosen)
     return (
         contender.variant,
@@ -141,7 +140,7 @@ def shares_table(task: TaskSearch) -> Table:
     return Table(header, "lrrrr", tuple(rows))
 
 
-def _parts(shares: Importance | None) -> dict[str, Share]:
+def _parts(shares: Importance | None) -> dict[str, VarianceShare]:
     """Shares by the words of the table; none where there was nothing to share."""
     if shares is None:
         return {}
@@ -162,7 +161,7 @@ def variants_table(task: TaskSearch) -> Table:
     return Table(header, "l" + "r" * (len(header) - 1), rows)
 
 
-def _share(share: Share | None) -> tuple[str, str]:
+def _share(share: VarianceShare | None) -> tuple[str, str]:
     if share is None:
         return DASH, DASH
     interval = DASH if math.isnan(share.low) else f"[{100 * share.low:.1f}, {100 * share.high:.1f}]"
@@ -174,20 +173,3 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
     header = ("#", "claim", "published", "known by", "here", "evidence")
     rows = [(str(v.number), v.claim, v.published, v.status, v.verdict, v.evidence) for v in verdicts]
     return Table(header, "rlllll", tuple(rows))
-
-
-def span(low: float, high: float) -> str:
-    """An interval; a dash where there is none."""
-    return DASH if math.isnan(low) else f"[{_sized(low)}, {_sized(high)}]"
-
-
-def _sized(value: float) -> str:
-    """A number, which an effect without spread makes infinite."""
-    return number(value) if not math.isinf(value) else "∞" if value > 0 else "−∞"
-
-
-def p_value(p: float) -> str:
-    """Three decimals; a dash for NaN."""
-    if math.isnan(p):
-        return DASH
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lstm_jax.analysis.paper import new_figure, styled
 from lstm_jax.analysis.plots import STYLE
 from lstm_jax.analysis.task_text import is_one_hot, symbol_names
 from lstm_jax.tasks.batch import Batch
@@ -32,16 +33,10 @@ def task_figure(task: Task, batch: Batch) -> Figure:
     Raises:
         ImportError: without matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("figures need matplotlib: pip install 'lstm_jax[plot]'") from error
-
     images = [image for n in range(len(np.asarray(batch.lengths))) for image in _images(task, batch, n)]
     heights = [float(np.clip(ROW_INCHES * len(values), LEAST_INCHES, MOST_INCHES)) for _, values, _ in images]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, sum(heights) + 0.09 * len(images) + 0.75), layout="constrained")
+    with styled(STYLE):
+        figure = new_figure(WIDTH, sum(heights) + 0.09 * len(images) + 0.75)
         figure.get_layout_engine().set(h_pad=0.02)
         panels = figure.subplots(len(images), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for axes, (title, values, names) in zip(panels, images, strict=True):

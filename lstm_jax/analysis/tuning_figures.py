@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.analysis.forest import CHANCE, COLUMN_INCHES
-from lstm_jax.analysis.search_figures import bare, new_figure, styled, title
+from lstm_jax.analysis.paper import CHANCE, COLUMN_INCHES, SMALL, bare, new_figure, styled, title
 from lstm_jax.studies.importance import Importance
 from lstm_jax.studies.search import Search, TaskSearch
 from lstm_jax.studies.tuning import HYPERPARAMETERS, Curve
@@ -41,7 +40,7 @@ def hyper_figure(search: Search) -> Figure | None:
     names = [name for name in HYPERPARAMETERS if any(name in task.tuning.curves for task in tasks)]
     if not tasks:
         return None
-    with styled():
+    with styled(SMALL):
         figure = new_figure(2 * COLUMN_INCHES, 1.5 * len(tasks) + 0.35)
         grid = figure.subplots(len(tasks), len(names), squeeze=False, sharey="row")
         for n, (panels, task) in enumerate(zip(grid, tasks, strict=True)):
@@ -129,7 +128,7 @@ def importance_figure(search: Search) -> Figure | None:
         for what, shares in (("score", task.tuning.score), ("training time", task.tuning.time))
         if shares is not None
     ]
-    with styled():
+    with styled(SMALL):
         figure = new_figure(COLUMN_INCHES, 0.23 * len(bars) + 0.13 * len(tasks) + 0.75)
         axes = figure.subplots()
         places, at, before = [], 0.0, None

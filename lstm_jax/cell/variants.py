@@ -7,7 +7,7 @@ row, no weight and no operation.
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from lstm_jax.names import Registry, nearest
@@ -196,6 +196,3 @@ def resolve(variant: Variant | str) -> Variant:
     if isinstance(variant, str):
         raise ValueError(f"unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
     raise TypeError(f"a variant is a Variant or one of its names, got {type(variant).__name__}")
-
-
-VARIANT_FIELDS = tuple(field.name for field in fields(Variant))

@@ -115,8 +115,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _code(error: Exception) -> int:
-    from lstm_jax.names import UnknownName
-    from lstm_jax.train.config import UsageError
+    from lstm_jax.names import UnknownName, UsageError
 
     if isinstance(error, UsageError | UnknownName):
         return USAGE

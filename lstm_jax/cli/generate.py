@@ -10,7 +10,7 @@ from pathlib import Path
 import tyro
 
 from lstm_jax.cli.dispatch import DONE
-from lstm_jax.train.config import UsageError
+from lstm_jax.names import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ import tyro
 
 from lstm_jax.cli.dispatch import DONE
 from lstm_jax.cli.pairs import hyphened
+from lstm_jax.names import UsageError
 from lstm_jax.studies.plan import Study
-from lstm_jax.train.config import Config, DataConfig, UsageError
+from lstm_jax.train.config import Config, DataConfig
 
 if TYPE_CHECKING:
     from lstm_jax.studies.collect import Row

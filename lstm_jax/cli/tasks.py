@@ -136,7 +136,7 @@ def _print(task: Any, options: Show) -> int:
 
 
 def _draw(task: Any, batch: Any, path: Path) -> None:
-    from lstm_jax.analysis.forest import save_figure
+    from lstm_jax.analysis.paper import save_figure
     from lstm_jax.analysis.task_figure import task_figure
 
     path.parent.mkdir(parents=True, exist_ok=True)

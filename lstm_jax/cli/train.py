@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from lstm_jax.cli.dispatch import DONE, USAGE, complain
-from lstm_jax.train.config import Config, UsageError, from_json, to_json
+from lstm_jax.names import UsageError
+from lstm_jax.train.config import Config, from_json, to_json
 
 if TYPE_CHECKING:
     from lstm_jax.train.loop import Summary

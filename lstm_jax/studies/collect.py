@@ -18,6 +18,7 @@ from lstm_jax.train.records import write_atomically
 
 Record = TypeVar("Record")
 RESULTS = ("results.csv", "results.csv.gz")
+TRUTH = {"True": True, "False": False}
 
 
 class Row(NamedTuple):
@@ -59,29 +60,6 @@ class Row(NamedTuple):
     device: str
 
 
-def _flag(text: str) -> bool:
-    return {"True": True, "False": False}[text]
-
-
-_PARSERS: dict[str, Callable] = {
-    "seed": int,
-    "hidden_size": int,
-    "learning_rate": float,
-    "momentum": float,
-    "input_noise": float,
-    "higher_is_better": _flag,
-    "chance": float,
-    "test": float,
-    "validation": float,
-    "test_by_sequence": float,
-    "best_step": int,
-    "steps": int,
-    "diverged": _flag,
-    "parameters": int,
-    "seconds": float,
-}
-
-
 def table_bytes(kind: type[NamedTuple], rows: Iterable[tuple]) -> bytes:
     """Records of one kind as CSV, a column a field."""
     text = io.StringIO()
@@ -91,38 +69,69 @@ def table_bytes(kind: type[NamedTuple], rows: Iterable[tuple]) -> bytes:
     return text.getvalue().encode()
 
 
-def read_table(text: str, kind: Callable[..., Record]) -> list[Record]:
-    """The records whose fields are texts and numbers, as ``table_bytes`` wrote them."""
+def read_table(text: str, kind: Callable[..., Record], name: str = "table") -> list[Record]:
+    """The records, whose fields are texts, numbers and truth values, as ``table_bytes`` wrote them.
+
+    Raises:
+        ValueError: for a missing column, and for what cannot be read: ``name``, line, column and what stood there.
+    """
     kinds = get_type_hints(kind)
-    records = csv.DictReader(io.StringIO(text))
-    return [kind(**{name: parse(record[name]) for name, parse in kinds.items()}) for record in records]
+    reader = csv.DictReader(io.StringIO(text))
+    missing = [column for column in kinds if column not in (reader.fieldnames or ())]
+    if missing:
+        raise ValueError(f"{name}: columns {missing} are missing; expected {', '.join(kinds)}")
+
+    def value(column: str, found: str | None) -> object:
+        try:
+            if found is None:  # a line that ends too early
+                raise ValueError
+            return TRUTH[found] if kinds[column] is bool else kinds[column](found)
+        except (ValueError, KeyError):
+            where = f"{name}, line {reader.line_num}"
+            raise ValueError(f"{where}: column {column!r} cannot be read from {found!r}") from None
+
+    return [kind(**{column: value(column, record[column]) for column in kinds}) for record in reader]
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as CSV in one atomic step; a name that ends in ``.gz`` is compressed (same bytes for same rows)."""
-    content = table_bytes(Row, rows)
+def write_table(path: Path, kind: type[NamedTuple], rows: Iterable[tuple]) -> None:
+    """Write records of one kind as CSV in one atomic step, into a folder that is made where there is none.
+
+    A name that ends in ``.gz`` is compressed, to the same bytes for the same rows.
+    """
+    content = table_bytes(kind, rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read what ``write_rows`` wrote.
+def load_table(path: Path, kind: Callable[..., Record]) -> list[Record]:
+    """Read what ``write_table`` wrote.
 
     Raises:
-        FileNotFoundError: with the folder looked at; ValueError: naming the line, the column and what stood there.
+        FileNotFoundError: with the path looked at; ValueError: naming the file, and line and column where it can.
     """
-    path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no results at {path}; a study writes them there, or name another folder")
+        raise FileNotFoundError(f"no results at {path}; run the experiment first, or name another folder")
     content = path.read_bytes()
     try:  # a spreadsheet may have put a mark in front
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
     except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    reader = csv.DictReader(io.StringIO(text))
-    missing = [name for name in Row._fields if name not in (reader.fieldnames or ())]
-    if missing:
-        raise ValueError(f"{path}: columns {missing} are missing; expected {', '.join(Row._fields)}")
-    rows = [_row(path, line, record) for line, record in enumerate(reader, start=2)]
+    return read_table(text, kind, str(path))
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """``write_table`` of trained networks."""
+    write_table(path, Row, rows)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """``load_table`` of trained networks, of which there is one at least and each stands there once.
+
+    Raises:
+        FileNotFoundError, ValueError: as ``load_table``; ValueError also for no row and for two of the same trial.
+    """
+    path = Path(path)
+    rows = load_table(path, Row)
     if not rows:
         raise ValueError(f"{path} holds no row yet; run the study first")
     _refuse_twins(path, rows)
@@ -138,16 +147,6 @@ def find_results(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(f"no {' or '.join(RESULTS)} in {folder}; give the folder that a study wrote (--out)")
-
-
-def _row(path: Path, line: int, record: Mapping[str, str]) -> Row:
-    values = {}
-    for name in Row._fields:
-        try:
-            values[name] = _PARSERS.get(name, str)(record[name])
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{path}, line {line}: column {name!r} cannot be read from {record[name]!r}") from None
-    return Row(**values)
 
 
 def _refuse_twins(path: Path, rows: Sequence[Row]) -> None:
@@ -166,11 +165,7 @@ class TrialLog:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open ``path`` for more.
-
-        Raises:
-            ValueError: when a line does not match its checksum.
-        """
+        """Open ``path`` for more; what stands there is not checked, ``read_log`` does that."""
         path.parent.mkdir(parents=True, exist_ok=True)
         content = path.read_bytes() if path.is_file() else b""
         whole = content[: content.rfind(b"\n") + 1]

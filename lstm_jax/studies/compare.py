@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.collect import Row
 from lstm_jax.studies.statistics import Difference, Interval, holm, mean_interval, welch
-from lstm_jax.train.config import UsageError
 
 LEVEL = 0.05
 
@@ -66,14 +65,18 @@ def compare(rows: Sequence[Row], reference: str = "V") -> list[Comparison]:
 
 def _compare_task(rows: Sequence[Row], reference: str) -> Comparison:
     first = rows[0]
-    worst = _worst(rows)
+    worst = worst_score(rows)
     variants = list(dict.fromkeys(row.variant for row in rows))
     variants.sort(key=lambda variant: variant != reference)
     trials = {variant: sorted((r for r in rows if r.variant == variant), key=lambda r: r.seed) for variant in variants}
-    scores = {variant: tuple(_score(row, worst) for row in trials[variant]) for variant in variants}
+    scores = {variant: tuple(score(row, worst) for row in trials[variant]) for variant in variants}
     others = [variant for variant in variants if variant != reference] if reference in scores else []
     differences = {variant: welch(scores[variant], scores[reference]) for variant in others}
     corrected = holm({variant: difference.p for variant, difference in differences.items()})
+    verdicts = {
+        variant: side(difference.mean, corrected[variant], first.higher_is_better)
+        for variant, difference in differences.items()
+    }
     lines = tuple(
         Line(
             variant=variant,
@@ -82,7 +85,7 @@ def _compare_task(rows: Sequence[Row], reference: str) -> Comparison:
             interval=mean_interval(scores[variant]),
             difference=differences.get(variant),
             p=corrected.get(variant, math.nan),
-            verdict=_verdict(differences.get(variant), corrected.get(variant, math.nan), first.higher_is_better),
+            verdict=verdicts.get(variant, ""),
             diverged=sum(row.diverged for row in trials[variant]),
         )
         for variant in variants
@@ -90,18 +93,31 @@ def _compare_task(rows: Sequence[Row], reference: str) -> Comparison:
     return Comparison(first.task, first.metric, first.higher_is_better, first.chance, reference, lines)
 
 
-def _worst(rows: Sequence[Row]) -> float:
-    known = [value for row in rows for value in (row.test, row.chance) if math.isfinite(value)]
+def worst_score(rows: Sequence[Row], field: str = "test") -> float:
+    """What a trial of a task without a score counts as: the worst finite one of its rows, or chance if that is worse.
+
+    Args:
+        rows: of one task. ``field``: which score, ``"test"`` or ``"validation"``.
+
+    Raises:
+        ValueError: where there is neither a finite score nor chance; any number would be better than somebody's.
+    """
+    known = [value for row in rows for value in (getattr(row, field), row.chance) if math.isfinite(value)]
     if not known:
-        raise ValueError(f"{rows[0].task}: no trial has a score, and neither is chance known; nothing can be compared")
+        raise ValueError(
+            f"{rows[0].task}: no trial has a {field} score, and neither is chance known; nothing can be compared"
+        )
     return (min if rows[0].higher_is_better else max)(known)
 
 
-def _score(row: Row, worst: float) -> float:
-    return row.test if math.isfinite(row.test) else worst
+def score(row: Row, worst: float, field: str = "test") -> float:
+    """A trial's score; the worst where it has none."""
+    value = getattr(row, field)
+    return value if math.isfinite(value) else worst
 
 
-def _verdict(difference: Difference | None, p: float, higher_is_better: bool) -> str:
-    if difference is None or not p < LEVEL:
+def side(mean: float, p: float, higher_is_better: bool) -> str:
+    """``"better"`` or ``"worse"`` for a difference whose p is below 5 %, otherwise ``""``."""
+    if not p < LEVEL:
         return ""
-    return "better" if (difference.mean > 0) == higher_is_better else "worse"
+    return "better" if (mean > 0) == higher_is_better else "worse"

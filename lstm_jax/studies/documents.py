@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +15,12 @@ import numpy as np
 from lstm_jax.datasets import rows, speeches
 from lstm_jax.datasets.documents import Documents, stored_documents, words
 from lstm_jax.datasets.registry import stored
-from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train import count_parameters, load_problem, load_run
 from lstm_jax.train.config import Config
 from lstm_jax.train.cuts import at_length
 from lstm_jax.train.network import Network, apply_network
-from lstm_jax.train.records import MANIFEST, SUMMARY, write_atomically
+from lstm_jax.train.records import MANIFEST, SUMMARY
 
 READ: dict[str, Callable[[Mapping[str, list]], Documents]] = {
     "spam_assassin": stored_documents,
@@ -174,13 +173,3 @@ def _counting(parts: Mapping[str, Documents]) -> dict[str, Iterator[tuple[Judged
         return judged(model.decision_function, lengthless)
 
     return {BAYES: map(bayes, SMOOTHING), LOGISTIC: map(logistic, STRENGTHS)}
-
-
-def write_scores(path: Path, scores: Sequence[Score]) -> None:
-    """As CSV, a row a model."""
-    write_atomically(path, table_bytes(Score, scores))
-
-
-def read_scores(path: Path) -> list[Score]:
-    """What ``write_scores`` wrote."""
-    return read_table(path.read_text(), Score)

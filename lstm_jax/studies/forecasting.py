@@ -18,7 +18,7 @@ import numpy as np
 
 from lstm_jax.datasets import rows
 from lstm_jax.datasets.series import Windows, windows
-from lstm_jax.studies.collect import read_table, table_bytes
+from lstm_jax.studies.collect import write_table
 from lstm_jax.studies.forecasts import (
     LEVELS,
     Score,
@@ -100,7 +100,7 @@ def run(plan: Plan, folder: Path, overwrite: bool = False) -> list[ScoreRow]:
         scored, fans[f"{plan.subject.series} {cell}"] = _network(plan, cell, place, summary)
         found += scored
     fans |= beside_fans(plan)
-    write_scores(folder / SCORES, found)
+    write_table(folder / SCORES, ScoreRow, found)
     stream = io.BytesIO()
     np.savez_compressed(stream, allow_pickle=False, **fans)
     write_atomically(folder / FAN, stream.getvalue())
@@ -208,20 +208,3 @@ def _network(plan: Plan, cell: str, place: Path, summary: Summary) -> tuple[list
             if number == 0:
                 first_fan = fan
     return found, first_fan
-
-
-def write_scores(path: Path, scores: list[ScoreRow]) -> None:
-    """As CSV."""
-    write_atomically(path, table_bytes(ScoreRow, scores))
-
-
-def read_scores(folder: Path) -> list[ScoreRow]:
-    """What ``write_scores`` wrote into a folder.
-
-    Raises:
-        FileNotFoundError: nothing was run there.
-    """
-    path = folder / SCORES
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no {SCORES}; run the experiment first")
-    return read_table(path.read_text(), ScoreRow)

@@ -18,11 +18,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lstm_jax.cell.variants import resolve
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.collect import Row
-from lstm_jax.studies.compare import LEVEL
+from lstm_jax.studies.compare import score, side, worst_score
 from lstm_jax.studies.statistics import Difference, Interval, holm, mean_interval, welch
-from lstm_jax.train.config import UsageError
 
 STANDARD = "standard"
 INITS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -119,7 +118,8 @@ def grids(rows: Sequence[Row], reference: str = "V") -> list[Grid]:
     A trial without any finite score counts as the worst finite score of its task (or chance, if that is worse).
 
     Raises:
-        ValueError: for no rows; UsageError: for a label that names no initialisation, and a reference never run.
+        ValueError: for no rows, and for a task without any finite score or chance; UsageError: for a label that names
+            no initialisation, and a reference never run.
     """
     if not rows:
         raise ValueError("there is nothing to compare: no rows")
@@ -141,7 +141,7 @@ def _grid(task: str, rows: Sequence[Row], reference: str) -> Grid:
 
 def _cells(rows: Sequence[Row], variants: Sequence[str], inits: Sequence[str]) -> dict[tuple[str, str], Cell]:
     """Every cell that was run, or whose weights were run under another name."""
-    worst = [_worst([getattr(row, name) for row in rows], rows[0]) for name in ("test", "validation")]
+    worst, worst_seen = worst_score(rows), worst_score(rows, "validation")
     found: dict[tuple[str, str], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.seed):
         found.setdefault((row.variant, split_label(row.task)[1]), []).append(row)
@@ -151,16 +151,11 @@ def _cells(rows: Sequence[Row], variants: Sequence[str], inits: Sequence[str]) -
         own = found.get((place[0], source), [])
         if not own:
             continue
-        scores = tuple(row.test if math.isfinite(row.test) else worst[0] for row in own)
-        seen = [row.validation if math.isfinite(row.validation) else worst[1] for row in own]
+        scores = tuple(score(row, worst) for row in own)
+        seen = [score(row, worst_seen, "validation") for row in own]
         diverged = sum(row.diverged for row in own)
         cells[place] = Cell(*place, source, scores, mean_interval(scores), sum(seen) / len(seen), diverged)
     return cells
-
-
-def _worst(scores: Sequence[float], row: Row) -> float:
-    known = [score for score in (*scores, row.chance) if math.isfinite(score)]
-    return (min if row.higher_is_better else max)(known, default=0.0)
 
 
 def _judged(cells: Mapping[tuple[str, str], Cell], higher_is_better: bool) -> dict[tuple[str, str], Cell]:
@@ -174,13 +169,6 @@ def _judged(cells: Mapping[tuple[str, str], Cell], higher_is_better: bool) -> di
     judged = dict(cells)
     for place, cell in cells.items():
         if (name := SEPARATOR.join(place)) in differences:
-            verdict = side(differences[name], corrected[name], higher_is_better)
+            verdict = side(differences[name].mean, corrected[name], higher_is_better)
             judged[place] = cell._replace(difference=differences[name], p=corrected[name], verdict=verdict)
     return judged
-
-
-def side(difference: Difference, p: float, higher_is_better: bool) -> str:
-    """``"better"`` or ``"worse"`` where p is below 5 %, otherwise ``""``."""
-    if not p < LEVEL:
-        return ""
-    return "better" if (difference.mean > 0) == higher_is_better else "worse"

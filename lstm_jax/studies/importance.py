@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_jax.names import nearest
-from lstm_jax.train.config import UsageError
+from lstm_jax.names import UsageError, nearest
 
 FEWEST_TRIALS = 10
 SLACK = 1e-9  # of an axis: what a logarithm taken elsewhere may round beyond a bound
@@ -30,7 +29,7 @@ class Axis(NamedTuple):
     high: float
 
 
-class Share(NamedTuple):
+class VarianceShare(NamedTuple):
     """A share of variance, 0 to 1, with its interval; ``low`` and ``high`` are NaN where nothing was resampled."""
 
     mean: float
@@ -51,9 +50,9 @@ class Importance:
 
     axes: tuple[Axis, ...]
     count: int
-    main: dict[str, Share]
-    pairs: dict[tuple[str, str], Share]
-    rest: Share
+    main: dict[str, VarianceShare]
+    pairs: dict[tuple[str, str], VarianceShare]
+    rest: VarianceShare
 
 
 def fanova(
@@ -100,7 +99,7 @@ def fanova(
         forest = _grow(points[drawn], scores[drawn], bounds, trees, int(rng.integers(2**31)))
         again[row] = _shares(forest, bounds)
     lows, highs = np.quantile(again, [0.025, 0.975], axis=0)
-    shares = [Share(*map(float, row)) for row in zip(found, lows, highs, strict=True)]
+    shares = [VarianceShare(*map(float, row)) for row in zip(found, lows, highs, strict=True)]
     names = [axis.name for axis in axes]
     return Importance(
         axes=tuple(axes),

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from lstm_jax.names import nearest
 from lstm_jax.studies.collect import Row
-from lstm_jax.studies.compare import LEVEL
+from lstm_jax.studies.compare import side
 from lstm_jax.studies.grid import SEPARATOR
 from lstm_jax.studies.shares import Excess, Share, share_of, stratified_exact
 from lstm_jax.studies.statistics import holm
@@ -212,7 +212,7 @@ def _judged(climbs: Sequence[Climb]) -> tuple[Climb, ...]:
         climb._replace(
             excess=asked[climb.variant],
             p=corrected[climb.variant],
-            verdict=_verdict(asked[climb.variant], corrected[climb.variant]),
+            verdict=side(asked[climb.variant].successes, corrected[climb.variant], higher_is_better=True),
         )
         if climb.variant in asked
         else climb
@@ -228,9 +228,3 @@ def _strata(climb: Climb, base: Climb) -> list[tuple[Share, Share]]:
 
 def _corrected(asked: Mapping[str, Excess], family: Iterable[str]) -> dict[str, float]:
     return holm({variant: asked[variant].p for variant in family})
-
-
-def _verdict(excess: Excess, p: float) -> str:
-    if not p < LEVEL:
-        return ""
-    return "better" if excess.successes > 0 else "worse"

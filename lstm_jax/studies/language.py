@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +13,13 @@ import numpy as np
 
 from lstm_jax.datasets import DATASETS, load
 from lstm_jax.datasets.sequences import Sequences
-from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.studies.ngrams import ngram_nll
 from lstm_jax.train import divide, load_run
 from lstm_jax.train.config import DataConfig
 from lstm_jax.train.dynamic import evaluate_dynamically
 from lstm_jax.train.network import count_parameters
 from lstm_jax.train.program import evaluate
-from lstm_jax.train.records import MANIFEST, SUMMARY, write_atomically
+from lstm_jax.train.records import MANIFEST, SUMMARY
 from lstm_jax.train.streams import in_streams
 
 COLUMNS = {"validation": ("90/5/5", "validation"), "test": ("90/5/5", "test"), "last_tenth": ("90/10", "validation")}
@@ -105,13 +104,3 @@ def parts_of(data: DataConfig) -> dict[str, Sequences]:
 def text_of(windows: Sequences) -> np.ndarray:
     """The symbols of a part in a row, ``(n,)``."""
     return np.concatenate([windows.inputs[0, :1], windows.targets[windows.loss_mask]])
-
-
-def write_scores(path: Path, scores: Sequence[Score]) -> None:
-    """As CSV, a row a model."""
-    write_atomically(path, table_bytes(Score, scores))
-
-
-def read_scores(path: Path) -> list[Score]:
-    """What ``write_scores`` wrote."""
-    return read_table(path.read_text(), Score)

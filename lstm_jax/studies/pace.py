@@ -6,20 +6,17 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.train.config import Config
 from lstm_jax.train.machine import code_label, describe_machine
 from lstm_jax.train.parallel import build_program, devices_for
 from lstm_jax.train.population import stack_hypers
 from lstm_jax.train.program import begin
-from lstm_jax.train.records import write_atomically
 from lstm_jax.train.source import load_problem
 
 
@@ -118,14 +115,3 @@ def _sequences(problem: Any) -> float:
     """Sequences in a row, on average."""
     lengths = np.asarray(problem.train.sequences.lengths)
     return float((lengths > 0).reshape(len(lengths), -1).sum(1).mean())
-
-
-def write_pace(path: Path, paces: list[Pace]) -> None:
-    """As CSV, a row a way."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, table_bytes(Pace, paces))
-
-
-def read_pace(path: Path) -> list[Pace]:
-    """What ``write_pace`` wrote."""
-    return read_table(path.read_text(), Pace)

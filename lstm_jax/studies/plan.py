@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from lstm_jax.cell.variants import VARIANTS
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.train.checks import read_record
-from lstm_jax.train.config import Config, ModelConfig, UsageError, from_json, to_json
+from lstm_jax.train.config import Config, ModelConfig, from_json, to_json
 
 
 def _log(share: float, low: float, high: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +11,8 @@ import numpy as np
 
 from lstm_jax.datasets import load
 from lstm_jax.datasets.spoken_strings import HEARINGS
-from lstm_jax.studies.collect import read_table, table_bytes
 from lstm_jax.train import load_run
 from lstm_jax.train.ctc import beam_labels, best_of, edit_distance, greedy_labels, logits_of
-from lstm_jax.train.records import write_atomically
 
 BEAM = 16
 
@@ -55,16 +53,6 @@ def read_part(run: str | Path, part: str, view: str, beam: int = BEAM) -> list[R
         known = hearing.lexicon[best_of(logits, hearing.candidates())] if hearing.lexicon else ()
         readings.append(Reading(view, text(truth), text(greedy), text(searched), text(known)))
     return readings
-
-
-def write_readings(path: Path, readings: Iterable[Reading]) -> None:
-    """As CSV, a row an utterance."""
-    write_atomically(path, table_bytes(Reading, readings))
-
-
-def read_readings(path: Path) -> list[Reading]:
-    """What ``write_readings`` wrote."""
-    return read_table(path.read_text(), Reading)
 
 
 def error_rates(truths: Sequence[str], guesses: Sequence[str]) -> tuple[float, float]:

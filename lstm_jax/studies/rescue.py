@@ -17,7 +17,8 @@ from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lstm_jax.studies.grid import STANDARD, Grid, side
+from lstm_jax.studies.compare import side
+from lstm_jax.studies.grid import STANDARD, Grid
 from lstm_jax.studies.statistics import Difference, holm, welch
 
 
@@ -84,7 +85,7 @@ def rescues(grid: Grid) -> tuple[Rescue, ...]:
     found = []
     for variant in others:
         change, p = changes.get(variant), corrected.get(variant, math.nan)
-        moved = side(change, p, grid.higher_is_better) if change is not None else ""
+        moved = side(change.mean, p, grid.higher_is_better) if change is not None else ""
         outcome = _outcome(plain[variant].verdict, tuned[variant].verdict, moved)
         if outcome in ("closed", "narrowed") and cells[reference, chosen[variant]].verdict == "worse":
             outcome = FELL
@@ -109,7 +110,9 @@ def _gaps(grid: Grid, chosen: Mapping[str, str]) -> dict[str, Gap]:
     }
     corrected = holm({variant: gap.p for variant, gap in gaps.items()})
     return {
-        variant: Gap(chosen[variant], gap, corrected[variant], side(gap, corrected[variant], grid.higher_is_better))
+        variant: Gap(
+            chosen[variant], gap, corrected[variant], side(gap.mean, corrected[variant], grid.higher_is_better)
+        )
         for variant, gap in gaps.items()
     }
 

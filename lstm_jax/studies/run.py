@@ -10,11 +10,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lstm_jax.names import UsageError
 from lstm_jax.studies.collect import RESULTS, Row, TrialLog, forget, read_log, set_aside, write_rows
 from lstm_jax.studies.crew import Crew, Train
 from lstm_jax.studies.plan import Study, Trial
 from lstm_jax.studies.plan_text import differences, plan_table
-from lstm_jax.train.config import UsageError
 from lstm_jax.train.machine import describe_code
 from lstm_jax.train.records import (
     LOCK,
@@ -73,7 +73,7 @@ class Progress:
         running: trials under way, each with the done share of its longest possible run, 0 to 1.
         finished, total: trials of this part. ``reused``: those of the finished that an earlier run had left.
         waiting: ``(task, variant)`` of the trials that are neither finished nor running.
-        rows: results so far; a new list only when a trial was finished.
+        rows: results so far.
         foreign: how many of the reused trials other code than this computed, by its ``origin``.
     """
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax.cell.variants import VARIANTS
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.collect import Row
-from lstm_jax.studies.compare import LEVEL
+from lstm_jax.studies.compare import score, side, worst_score
 from lstm_jax.studies.statistics import (
     BootstrapDifference,
     Difference,
@@ -31,7 +31,6 @@ from lstm_jax.studies.statistics import (
     welch,
 )
 from lstm_jax.studies.tuning import Tuning, tune, varied
-from lstm_jax.train.config import UsageError
 
 SHARE = 0.1
 """Of a variant's trials are compared,"""
@@ -128,7 +127,8 @@ def analyse(rows: Sequence[Row], reference: str = "V", trees: int = TREES, resam
         trees, resamples: of each fANOVA, see ``importance.fanova``.
 
     Raises:
-        ValueError: for no rows; UsageError: when no row has the reference.
+        ValueError: for no rows, and for a task without any finite score or chance; UsageError: when no row has the
+            reference.
     """
     if not rows:
         raise ValueError("there is nothing to analyse: no rows")
@@ -157,17 +157,6 @@ def _task(rows: Sequence[Row], reference: str, trees: int, resamples: int) -> Ta
     scores = [score(row, worst) for row in rows]
     tuning = tune(rows, scores, trees, resamples)
     return TaskSearch(first.task, first.metric, first.higher_is_better, first.chance, worst, contenders, tuning)
-
-
-def worst_score(rows: Sequence[Row]) -> float:
-    """The worst finite test score of a task's rows, or chance if that is worse; 0 where there is neither."""
-    known = [value for row in rows for value in (row.test, row.chance) if math.isfinite(value)]
-    return (min if rows[0].higher_is_better else max)(known, default=0.0)
-
-
-def score(row: Row, worst: float) -> float:
-    """A trial's test score; the worst where it has none."""
-    return row.test if math.isfinite(row.test) else worst
 
 
 def select(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -267,6 +256,6 @@ def _contrasts(
 
 
 def _verdict(difference: BootstrapDifference, p: float, higher_is_better: bool) -> str:
-    if not p < LEVEL or difference.low <= 0.0 <= difference.high:
+    if difference.low <= 0.0 <= difference.high:
         return ""
-    return "better" if (difference.mean > 0) == higher_is_better else "worse"
+    return side(difference.mean, p, higher_is_better)

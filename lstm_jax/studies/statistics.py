@@ -75,6 +75,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     Raises:
         ValueError: for no values, for a value that is not finite, and for a level outside (0, 1).
     """
+    _check_level(level)
     sample = _finite(values, "values")
     mean, variance = _moments_of(sample)
     if len(sample) < FEWEST:
@@ -93,6 +94,7 @@ def welch(values: Sequence[float], reference: Sequence[float], level: float = 0.
     """
     from scipy.stats import t as student
 
+    _check_level(level)
     ours, theirs = _finite(values, "values"), _finite(reference, "reference values")
     (ours_mean, ours_variance), (theirs_mean, theirs_variance) = _moments_of(ours), _moments_of(theirs)
     mean = ours_mean - theirs_mean
@@ -230,7 +232,6 @@ def _finite(values: Sequence[float], what: str) -> np.ndarray:
 def _quantile(level: float, freedom: float) -> float:
     from scipy.stats import t as student
 
-    _check_level(level)
     return float(student.ppf(0.5 + level / 2.0, freedom))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax.studies.importance import Importance, Share
+from lstm_jax.studies.importance import Importance, VarianceShare
 from lstm_jax.studies.rules import MARGIN, Decision, combine, is_music
 from lstm_jax.studies.search import Search, TaskSearch
 from lstm_jax.studies.tuning import Curve
@@ -67,12 +67,12 @@ def hardly_interact(threshold: float) -> Callable[[Search], Decision]:
     return lambda search: _decide("Interactions have", _by_shares(search, look))
 
 
-def interactions(shares: Importance) -> Share:
+def interactions(shares: Importance) -> VarianceShare:
     """All pairs and the rest; each end of the interval is the nearer of two: the sum of theirs, 1 less the mains."""
     parts, mains = [*shares.pairs.values(), shares.rest], list(shares.main.values())
     low = max(sum(part.low for part in parts), 1.0 - sum(main.high for main in mains))
     high = min(sum(part.high for part in parts), 1.0 - sum(main.low for main in mains))
-    return Share(sum(part.mean for part in parts), low, high)
+    return VarianceShare(sum(part.mean for part in parts), low, high)
 
 
 def plateau(confirmed: float, contradicted: float) -> Callable[[Search], Decision]:
@@ -196,7 +196,7 @@ def _middle(found: Sequence[float]) -> tuple[float, float]:
     return tuple(np.quantile(found, [0.025, 0.975]).tolist()) if found else (math.nan, math.nan)
 
 
-def percent(share: Share) -> str:
+def percent(share: VarianceShare) -> str:
     """A share with its interval in percent."""
     interval = "" if math.isnan(share.low) else f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
     return f"{100 * share.mean:.1f} %{interval}"

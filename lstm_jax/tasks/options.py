@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
 import jax
+
+from lstm_jax.names import nearest
 
 
 def check_integer(task: str, option: str, value: Any, least: int) -> None:
@@ -46,12 +47,5 @@ def check_choice(task: str, option: str, value: Any, choices: Iterable[Any]) -> 
     """Raise ValueError unless ``value`` is one of ``choices``."""
     choices = tuple(choices)
     if isinstance(value, bool) or value not in choices:
-        allowed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"task {task!r}: {option} must be one of {allowed}, got {value!r}{guess(value, choices)}")
-
-
-def guess(name: Any, known: Iterable[Any]) -> str:
-    """``"; did you mean 'x'?"``, or nothing when no known name is near."""
-    by_lower = {known_name.lower(): known_name for known_name in known if isinstance(known_name, str)}
-    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
-    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+        hint = nearest(str(value), map(str, choices))
+        raise ValueError(f"task {task!r}: {option}={value!r} is unknown; {hint}")

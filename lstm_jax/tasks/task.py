@@ -1,4 +1,4 @@
-"""What every task promises: its options, its yardsticks, and three pure functions."""
+"""What every task promises: its options, its yardsticks, and two pure functions."""
 
 from __future__ import annotations
 

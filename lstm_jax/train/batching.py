@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.names import UsageError
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.train.config import DataConfig, UsageError
+from lstm_jax.train.config import DataConfig
 from lstm_jax.train.order import rows_in_order
 
 

@@ -13,7 +13,6 @@ from lstm_jax.names import UsageError, nearest
 from lstm_jax.train.checks import CHOICES, Option, at_least, check_types, known, read_record, type_hints
 
 __all__ = [
-    "CHOICES",
     "Config",
     "DataConfig",
     "DropoutConfig",

@@ -18,8 +18,9 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from lstm_jax.names import UsageError
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.train.config import Config, DataConfig, TrainConfig, UsageError
+from lstm_jax.train.config import Config, DataConfig, TrainConfig
 from lstm_jax.train.network import Network
 from lstm_jax.train.program import Advance, Program, evaluate, run_chunk, trial_program
 from lstm_jax.train.source import DATA, Problem, stream

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.tasks import TASKS
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.batching import BucketSource, DatasetSource, in_rows, wasted_share
-from lstm_jax.train.config import DataConfig, Options, UsageError
+from lstm_jax.train.config import DataConfig, Options
 from lstm_jax.train.cuts import best_cuts, longest_in_batches
 from lstm_jax.train.disk import DiskSource
 from lstm_jax.train.held_out import by_example, evaluation_sets

@@ -6,9 +6,9 @@ import pytest
 from fabricated import trial
 
 from lstm_jax.analysis.documents_report import readme_section
-from lstm_jax.studies.collect import write_rows
-from lstm_jax.studies.documents import Score, write_scores
-from lstm_jax.studies.pace import Pace, write_pace
+from lstm_jax.studies.collect import write_rows, write_table
+from lstm_jax.studies.documents import Score
+from lstm_jax.studies.pace import Pace
 
 
 def test_models_stand_in_the_order_of_their_area(tmp_path):
@@ -16,7 +16,7 @@ def test_models_stand_in_the_order_of_their_area(tmp_path):
         Score("spam_words", "–", "majority", 0, 0, 0.7, 0.71, 0.0, 0.5, 0.0),
         Score("spam_words", "words", "V", 160_000, 900, 0.96, 0.95, 0.91, 0.99, 2.4),
     ]
-    write_scores(tmp_path / "scores.csv", scores)
+    write_table(tmp_path / "scores.csv", Score, scores)
     (tmp_path / "manifest.json").write_text('{"commit": "0123456789abcdef", "dirty": false, "processor": "a cpu"}')
     rows = [line for line in readme_section(tmp_path).splitlines() if line.startswith("| spam_words")]
     assert rows == [
@@ -33,7 +33,7 @@ def test_gates_and_the_pace_of_batches_stand_beside_them(tmp_path):
     (tmp_path / "gates").mkdir()
     write_rows(tmp_path / "gates" / "results.csv", rows)
     pace = Pace("bucketed", 4, 0.123, 32.0, 2.5, 2.0, 9.7, 50, 5, "a cpu", "abc")
-    write_pace(tmp_path / "batching.csv", [pace])
+    write_table(tmp_path / "batching.csv", Pace, [pace])
     text = readme_section(tmp_path)
     assert "| NFG | 0.7510" in text and "▼" in text and "6 networks, 3 minutes of one core" in text
     assert "| bucketed | 4 | 12.3 % | 32.0 | 2.50 | 80 | 9.7 |" in text

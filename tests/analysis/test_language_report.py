@@ -6,8 +6,8 @@ import pytest
 from fabricated import trial
 
 from lstm_jax.analysis.language_report import both, readme_section
-from lstm_jax.studies.collect import write_rows
-from lstm_jax.studies.language import Score, read_scores, write_scores
+from lstm_jax.studies.collect import load_table, write_rows, write_table
+from lstm_jax.studies.language import Score
 
 SCORES = [
     Score("tiny_shakespeare", "5 in a row, counted", 0, 0, 1.75, 1.7, 1.725, 0.0),
@@ -16,8 +16,8 @@ SCORES = [
 
 
 def test_models_stand_in_the_order_of_their_scores_the_published_one_among_them(tmp_path):
-    write_scores(tmp_path / "scores.csv", SCORES)
-    assert read_scores(tmp_path / "scores.csv") == SCORES
+    write_table(tmp_path / "scores.csv", Score, SCORES)
+    assert load_table(tmp_path / "scores.csv", Score) == SCORES
     (tmp_path / "manifest.json").write_text('{"commit": "0123456789abcdef", "dirty": false, "processor": "a cpu"}')
     text = readme_section(tmp_path)
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| tiny_shakespeare")]

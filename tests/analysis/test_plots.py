@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.analysis import plot_gates, plot_gradient_norms, plot_learning_curves, plot_traces
+from lstm_jax.analysis.battery_figure import battery_figure
 
 RNG = np.random.default_rng(4)
 
@@ -64,7 +65,8 @@ def test_learning_curves_show_median_steps_and_chance():
     rendered(figure)
 
 
-def test_a_missing_matplotlib_names_the_extra(monkeypatch):
+@pytest.mark.parametrize("draw", [lambda: plot_learning_curves({"V": np.zeros(3)}), lambda: battery_figure([])])
+def test_a_missing_matplotlib_names_the_extra(monkeypatch, draw):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"lstm_jax\[plot\]"):
-        plot_learning_curves({"V": np.zeros(3)})
+        draw()

@@ -191,6 +191,7 @@ def test_missing_markers_are_named(text):
         (9.87654, "9.877"),
         (1.2e-5, "1.2e-05"),
         (math.nan, "–"),
+        (math.inf, "∞"),
         (0.0, "0.0000"),
         (-0.5, "-0.5000"),
     ],

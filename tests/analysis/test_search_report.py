@@ -12,10 +12,10 @@ import pytest
 from fabricated import NINE, SPEECH, around, drawn, scored, trial
 
 from lstm_jax.analysis.page import Bullets, Heading, Paragraph, Picture, Table, to_html, to_markdown
-from lstm_jax.analysis.report import embed
+from lstm_jax.analysis.report import embed, span
 from lstm_jax.analysis.search_figures import LINE, best_figure
 from lstm_jax.analysis.search_report import readme_section, write_search_report
-from lstm_jax.analysis.search_tables import best_table, span, winner_table
+from lstm_jax.analysis.search_tables import best_table, winner_table
 from lstm_jax.analysis.tuning_figures import hyper_figure, importance_figure
 from lstm_jax.cli.report import publish, run
 from lstm_jax.studies.collect import Row, write_rows

@@ -6,8 +6,8 @@ import pytest
 from fabricated import trial
 
 from lstm_jax.analysis.speech_report import readme_section
-from lstm_jax.studies.collect import write_rows
-from lstm_jax.studies.readings import Reading, write_readings
+from lstm_jax.studies.collect import write_rows, write_table
+from lstm_jax.studies.readings import Reading
 
 
 def manifest(folder):
@@ -39,7 +39,7 @@ def results(folder, theo: float):
     write_rows(folder / "unheard" / "results.csv", unheard)
     readings = [Reading("words", "six", "six", "six", "six"), Reading("words", "two", "to", "two", "ten")]
     manifest(folder)
-    write_readings(folder / "readings.csv", [*readings, Reading("strings", "0123", "0123", "0123", "")])
+    write_table(folder / "readings.csv", Reading, [*readings, Reading("strings", "0123", "0123", "0123", "")])
 
 
 def test_the_section_has_gates_speakers_and_readings(tmp_path):
@@ -83,6 +83,6 @@ def test_several_folders_make_one_section(tmp_path):
 def test_parts_that_were_not_run_are_left_out(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no results"):
         readme_section(tmp_path)
-    write_readings(tmp_path / "readings.csv", [Reading("words", "six", "six", "six", "six")])
+    write_table(tmp_path / "readings.csv", Reading, [Reading("words", "six", "six", "six", "six")])
     manifest(tmp_path)
     assert "### One good network" in readme_section(tmp_path) and "Gates" not in readme_section(tmp_path)

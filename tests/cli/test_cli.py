@@ -13,9 +13,9 @@ import pytest
 
 from lstm_jax.cli import main
 from lstm_jax.cli.dispatch import VERBS, Terminated, guarded
-from lstm_jax.names import UnknownName
+from lstm_jax.names import UnknownName, UsageError
 from lstm_jax.studies.plan import Study
-from lstm_jax.train.config import Config, OptimizerConfig, UsageError, from_json, to_json
+from lstm_jax.train.config import Config, OptimizerConfig, from_json, to_json
 
 VERB_NAMES = sorted(VERBS)
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import pytest
 from fabricated import TRIAL
 
-from lstm_jax.studies.collect import Row, TrialLog, find_results, forget, read_log, read_rows, write_rows
+from lstm_jax.studies.collect import (
+    Row,
+    TrialLog,
+    find_results,
+    forget,
+    load_table,
+    read_log,
+    read_rows,
+    write_rows,
+    write_table,
+)
 
 
 def row(**changes) -> Row:
@@ -46,9 +57,24 @@ def test_an_unreadable_number_is_named_with_line_and_column(tmp_path):
 def test_a_short_line_is_named(tmp_path):
     write_rows(tmp_path / "results.csv", [row()])
     text = (tmp_path / "results.csv").read_text()
-    (tmp_path / "results.csv").write_text(text[: text.rindex("36.0") - 1])
-    with pytest.raises(ValueError, match="line 2: column"):
-        read_rows(tmp_path / "results.csv")
+    for end in (text.rindex("36.0") - 1, text.rindex(",cpu")):
+        (tmp_path / "results.csv").write_text(text[:end])
+        with pytest.raises(ValueError, match="line 2: column '(seconds|device)' cannot be read from None"):
+            read_rows(tmp_path / "results.csv")
+
+
+class Verdict(NamedTuple):
+    who: str
+    right: bool
+
+
+def test_truth_values_of_any_table_come_back_and_other_words_are_named(tmp_path):
+    path, said = tmp_path / "made on the way" / "table.csv", [Verdict("a, b", False), Verdict("c", True)]
+    write_table(path, Verdict, said)
+    assert load_table(path, Verdict) == said
+    path.write_text(path.read_text().replace("True", "yes"))
+    with pytest.raises(ValueError, match="table.csv, line 3: column 'right' cannot be read from 'yes'"):
+        load_table(path, Verdict)
 
 
 def test_a_missing_column_and_a_missing_file_are_named(tmp_path):

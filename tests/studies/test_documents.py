@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from lstm_jax.studies import documents
+from lstm_jax.studies.collect import load_table, write_table
 from lstm_jax.studies.documents import (
     Score,
     best_threshold,
     log_odds,
     measure_parts,
-    read_scores,
     score_counts,
-    write_scores,
 )
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.config import Config, ModelConfig
@@ -102,5 +101,5 @@ def test_counts_find_a_telling_word_and_the_majority_does_not(told_apart, tmp_pa
     assert [score.model for score in scores] == [documents.MAJORITY, documents.BAYES, documents.LOGISTIC]
     assert scores[0].auc == 0.5 and scores[0].f1 == 0 and 0.6 < scores[0].accuracy < 0.9
     assert all(score.auc > 0.85 and score.f1 > 0.7 for score in scores[1:])
-    write_scores(tmp_path / "scores.csv", scores)
-    assert read_scores(tmp_path / "scores.csv") == scores and isinstance(scores[0], Score)
+    write_table(tmp_path / "scores.csv", Score, scores)
+    assert load_table(tmp_path / "scores.csv", Score) == scores and isinstance(scores[0], Score)

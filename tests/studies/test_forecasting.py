@@ -13,7 +13,8 @@ from lstm_jax.analysis.forecast_report import fan_figure, publish, readme_sectio
 from lstm_jax.datasets.ett import ENDS
 from lstm_jax.datasets.series import view, windows
 from lstm_jax.studies import forecasting
-from lstm_jax.studies.forecasting import Plan, ScoreRow, read_scores, run, write_scores
+from lstm_jax.studies.collect import load_table, write_table
+from lstm_jax.studies.forecasting import Plan, ScoreRow, run
 from lstm_jax.studies.forecasts import sample_forward, score_samples, shorter
 from lstm_jax.studies.subjects import SUBJECTS
 from lstm_jax.train import Config, DataConfig, ModelConfig, TrainConfig, load_run, loop
@@ -51,7 +52,7 @@ def test_every_model_is_scored_at_every_horizon_on_the_same_windows(finished):
         ("naive, day", -1), ("drift", -1), ("linear", -1), ("NP", 0), ("NP", 1),
     }  # fmt: skip  # a week does not fit into 30 hours
     assert {row.horizon for row in found} == {4, 12} and len({row.windows for row in found}) == 1
-    assert str(read_scores(folder)) == str(found)
+    assert str(load_table(folder / "scores.csv", ScoreRow)) == str(found)
     scores = {row.model: row for row in found if row.horizon == 12 and row.seed < 1}
     assert scores["naive, day"].mse < 0.2 < scores["drift"].mse  # the rhythm repeats, the line does not
     assert 0.7 < scores["linear"].coverage_80 < 0.9
@@ -95,21 +96,22 @@ def lost(seed: int) -> list[ScoreRow]:
 
 def test_the_best_of_a_column_is_bold_and_seeds_become_an_interval(tmp_path):
     linear = ROW._replace(model="linear", seed=-1, mse=0.3, mae=0.35, crps=0.25, parameters=0)
-    write_scores(tmp_path / "scores.csv", [linear, ROW, *(ROW._replace(seed=n, mse=0.4 + n / 100) for n in (1, 2))])
+    networks = [ROW, *(ROW._replace(seed=n, mse=0.4 + n / 100) for n in (1, 2))]
+    write_table(tmp_path / "scores.csv", ScoreRow, [linear, *networks])
     text = readme_section(tmp_path)
     assert "| linear | – | **0.300** | 0.350 |" in text and "| V | 1,000 | 0.410 ± 0.025 | **0.300 ± 0.000** |" in text
     assert "| V | 1,000 | **0.200 ± 0.000** | 79 / 94 |" in text and "over 3 seeds" in text and "90 forecasts" in text
-    write_scores(tmp_path / "scores.csv", [ROW, *lost(1), ROW._replace(seed=2, mse=0.42)])
+    write_table(tmp_path / "scores.csv", ScoreRow, [ROW, *lost(1), ROW._replace(seed=2, mse=0.42)])
     assert "| V | 1,000 | **0.400 / 0.420** |" in readme_section(tmp_path), "an interval of two says nothing"
     assert "Diverged, and left out: V 1." in readme_section(tmp_path)
     with pytest.raises(FileNotFoundError, match="run the experiment first"):
-        read_scores(tmp_path / "nowhere")
+        load_table(tmp_path / "nowhere", ScoreRow)
 
 
 def test_scores_come_back_as_they_were(tmp_path):
     found = [ROW, ROW._replace(mse=math.nan, seed=-1)]
-    write_scores(tmp_path / "scores.csv", found)
-    assert str(read_scores(tmp_path)) == str(found)
+    write_table(tmp_path / "scores.csv", ScoreRow, found)
+    assert str(load_table(tmp_path / "scores.csv", ScoreRow)) == str(found)
 
 
 def test_an_interrupt_in_training_ends_the_comparison_without_scores(finished, tmp_path, monkeypatch):

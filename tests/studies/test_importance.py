@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
 
+from lstm_jax.names import UsageError
 from lstm_jax.studies.importance import Axis, fanova, marginal
-from lstm_jax.train.config import UsageError
 
 AXES = [Axis("a", 0.0, 1.0), Axis("b", -2.0, 2.0), Axis("c", 1.0, 3.0), Axis("d", -5.0, -4.0)]
 SQUARE = [Axis("x", -1.0, 1.0), Axis("y", -1.0, 1.0), Axis("z", -1.0, 1.0)]

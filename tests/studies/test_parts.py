@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fabricated import ALL, Trainer, study
 
+from lstm_jax.names import UsageError
 from lstm_jax.studies.collect import read_rows
 from lstm_jax.studies.run import FolderBusyError, Part, run_study
-from lstm_jax.train.config import UsageError
 from lstm_jax.train.records import alone_in
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lstm_jax.names import UsageError
 from lstm_jax.studies.plan import LAWS, Range, Study
 from lstm_jax.studies.plan_text import differences
-from lstm_jax.train.config import Config, ModelConfig, UsageError
+from lstm_jax.train.config import Config, ModelConfig
 
 RANGES = (
     Range("model.hidden_size", "log_integer", 20, 200),

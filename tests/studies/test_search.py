@@ -10,7 +10,9 @@ import pytest
 import scipy.stats
 from fabricated import SPEECH, around, drawn, scored, trial
 
-from lstm_jax.studies.search import Search, analyse, is_search, reselected_difference, select, worst_score
+from lstm_jax.studies.compare import compare, worst_score
+from lstm_jax.studies.grid import grids
+from lstm_jax.studies.search import Search, analyse, is_search, reselected_difference, select
 from lstm_jax.studies.statistics import bootstrap_difference
 from lstm_jax.studies.tuning import HYPERPARAMETERS, tune
 
@@ -56,6 +58,13 @@ def test_equal_validation_scores_are_selected_by_seed():
 def test_the_worst_score_is_the_worst_finite_test_score_or_chance(chance, higher, worst):
     rows = [trial(test=test, chance=chance, higher_is_better=higher) for test in (8.0, 12.0, math.nan)]
     assert worst_score(rows) == worst
+
+
+@pytest.mark.parametrize("judge", [compare, analyse, grids])
+def test_a_score_that_nobody_knows_is_refused_and_never_the_perfect_one(judge):
+    rows = [trial(seed=seed, task="mine, standard", chance=math.nan, **NEVER) for seed in range(3)]
+    with pytest.raises(ValueError, match="mine, standard: no trial has a test score, and neither is chance known"):
+        judge(rows)
 
 
 def test_a_trial_without_a_score_counts_as_the_worst_and_is_never_dropped():

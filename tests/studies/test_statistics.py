@@ -218,11 +218,12 @@ def test_values_that_are_no_numbers_are_refused(bad):
 
 
 def test_a_level_outside_zero_and_one_is_refused():
-    with pytest.raises(ValueError, match="level must lie between 0 and 1, got 95"):
-        mean_interval([1.0, 2.0, 3.0], level=95)
-    for compare in (bootstrap_difference, hedges_g):
+    for values in ([1.0], [1.0, 2.0, 3.0]):
         with pytest.raises(ValueError, match="level must lie between 0 and 1, got 95"):
-            compare([1.0, 2.0], [1.0, 2.0], level=95)
+            mean_interval(values, level=95)
+    for compare in (welch, bootstrap_difference, hedges_g):
+        with pytest.raises(ValueError, match="level must lie between 0 and 1, got 95"):
+            compare([1.0, 1.0], [1.0, 1.0], level=95)
 
 
 def test_a_bootstrap_without_draws_is_refused():

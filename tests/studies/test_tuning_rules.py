@@ -9,7 +9,7 @@ import pytest
 from fabricated import SPEECH, drawn, scored
 
 from lstm_jax.studies.claims import Verdict, judge
-from lstm_jax.studies.importance import Axis, Importance, Share
+from lstm_jax.studies.importance import Axis, Importance, VarianceShare
 from lstm_jax.studies.search import Search, analyse
 from lstm_jax.studies.tuning import Curve, Transfer
 
@@ -18,8 +18,8 @@ def verdict(number: int, search: Search) -> Verdict:
     return judge(search)[number - 1]
 
 
-def share(mean: float, half: float = 0.005) -> Share:
-    return Share(mean, mean - half, mean + half)
+def share(mean: float, half: float = 0.005) -> VarianceShare:
+    return VarianceShare(mean, mean - half, mean + half)
 
 
 def shares(rate: float = 0.8, size: float = 0.1, momentum: float = 0.004, noise: float = 0.02, half: float = 0.002):

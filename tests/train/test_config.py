@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstm_jax.train.checks import CHOICES
 from lstm_jax.train.config import (
-    CHOICES,
     Config,
     DataConfig,
     DropoutConfig,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.train.config import UsageError
+from lstm_jax.names import UsageError
 from lstm_jax.train.loop import train
 from lstm_jax.train.objective import divide
 from lstm_jax.train.parallel import build_program, devices_for

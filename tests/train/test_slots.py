@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax.train.config import UsageError
+from lstm_jax.names import UsageError
 from lstm_jax.train.population import run_population
 from lstm_jax.train.slots import run_trials, side_by_side, trial_bytes
 from lstm_jax.train.source import load_problem

@@ -14,18 +14,11 @@ import lstm_jax.datasets
 from lstm_jax.cell.params import gate_view
 from lstm_jax.datasets.sequences import take
 from lstm_jax.datasets.texts import examples, view
+from lstm_jax.names import UsageError
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train import divide, load_run, train
 from lstm_jax.train.checkpoint import load_checkpoint
-from lstm_jax.train.config import (
-    Config,
-    DataConfig,
-    DropoutConfig,
-    ModelConfig,
-    OptimizerConfig,
-    TrainConfig,
-    UsageError,
-)
+from lstm_jax.train.config import Config, DataConfig, DropoutConfig, ModelConfig, OptimizerConfig, TrainConfig
 from lstm_jax.train.dynamic import evaluate_dynamically
 from lstm_jax.train.network import init_network, run_network
 from lstm_jax.train.parallel import build_program
