@@ -206,12 +206,20 @@ def test_initial_values_of_the_wrong_kind_are_refused(change, message):
         lj.init_params(jax.random.key(0), "V", I, H, **change)
 
 
-@pytest.mark.parametrize("backend", ["scan", "fused"])
+@pytest.mark.parametrize("name", ["V", "FGR"])
+@pytest.mark.parametrize("backend", ["scan", "fused", *(["native"] if kernel_is_here() else [])])
 @pytest.mark.parametrize("lengths", [None, []])
-def test_an_empty_batch_gives_empty_outputs(backend, lengths):
-    ys, state = lj.unroll("V", PARAMS, jnp.zeros((T, 0, I)), lengths, backend=backend)
+def test_an_empty_batch_gives_empty_outputs_and_no_gradient(backend, lengths, name):
+    params = lj.init_params(jax.random.key(0), name, I, H)
+
+    def loss(params):
+        ys, state = lj.unroll(name, params, jnp.zeros((T, 0, I)), lengths, backend=backend)
+        return ys.sum() + state.c.sum(), (ys, state)
+
+    slopes, (ys, state) = jax.grad(loss, has_aux=True)(params)
     assert ys.shape == (T, 0, H)
     assert state.c.shape == (0, H)
+    jax.tree.map(np.testing.assert_array_equal, slopes, jax.tree.map(jnp.zeros_like, params))
 
 
 def test_a_list_of_lengths_may_pass_through_jit():
