@@ -261,10 +261,11 @@ def test_16_bit_weights_keep_float32_states_and_sums(dtype, backend, chunk):
             assert float(jnp.linalg.norm(a - b.astype(jnp.float32)) / jnp.linalg.norm(a)) < 1.5e-2
 
 
-def test_a_second_call_outside_jit_compiles_nothing(caplog):
+@pytest.mark.parametrize("chunk", [None, 4], ids=["whole", "in chunks"])
+def test_a_second_call_outside_jit_compiles_nothing(caplog, chunk):
     params = lj.init_params(jax.random.key(0), "V", I, H)
     xs = jax.random.normal(jax.random.key(1), (T, B, I))
-    gradient = jax.grad(lambda p: (lj.unroll("V", p, xs, LENGTHS)[0] ** 2).sum())
+    gradient = jax.grad(lambda p: (lj.unroll("V", p, xs, LENGTHS, remat_chunk=chunk)[0] ** 2).sum())
     gradient(params)
     with jax.log_compiles(), caplog.at_level("WARNING"):
         gradient(params)
