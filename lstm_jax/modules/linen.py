@@ -12,7 +12,7 @@ from flax import linen as nn
 from lstm_jax.cell.initializers import GateBias, Initializer
 from lstm_jax.cell.params import init_params, widened_dtype
 from lstm_jax.cell.step import State, initial_state, lstm_step
-from lstm_jax.cell.variants import Variant, resolve
+from lstm_jax.cell.variants import Variant, positive, resolve
 from lstm_jax.modules.layers import Layers, States, cast
 
 
@@ -52,6 +52,10 @@ class LSTM(nn.Module):
     backend: str = "auto"
     remat_chunk: int | None = None
     deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        positive("LSTM: features", self.features)
+        super().__post_init__()
 
     @nn.compact
     def __call__(
@@ -115,6 +119,10 @@ class LSTMCell(nn.RNNCellBase):
     initializers: str | Mapping[str, Initializer] = "standard"
     param_dtype: Any = jnp.float32
     dtype: Any = None
+
+    def __post_init__(self) -> None:
+        positive("LSTMCell: features", self.features)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, carry: State, inputs: jax.Array) -> tuple[State, jax.Array]:

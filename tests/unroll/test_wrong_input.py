@@ -119,7 +119,7 @@ def test_a_coupled_gate_needs_a_gate_to_follow():
         ({"initializers": {"W_k": jnp.zeros}}, "no weight 'W_k' here"),
         (
             {"variant": dataclasses.replace(lj.VARIANTS["V"], block_size=3)},
-            "hidden_size=4 must be a multiple of block_size=3",
+            "4 cells do not divide into blocks of 3: take a multiple of block_size=3",
         ),
     ],
 )
@@ -173,6 +173,24 @@ def test_a_cell_with_gate_recurrence_wants_the_gates_of_the_step_before():
     params = lj.init_params(jax.random.key(0), "FGR", I, H)
     with pytest.raises(ValueError, match=re.escape("state.gates is missing; variant FGR expects (2, 3, 4)")):
         lj.lstm_step("FGR", params, BLANK, XS[0])
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_a_stack_refuses_one_state_for_all_its_layers(layers):
+    stack = lj.init_stack(jax.random.key(0), "V", I, H, num_layers=layers)
+    with pytest.raises(ValueError, match=re.escape("is one State, expected a tuple over layers of State")):
+        lj.unroll_stack("V", stack, XS, initial_state=BLANK)
+
+
+def test_a_stack_has_a_layer():
+    with pytest.raises(ValueError, match="the stack has no layers, expected at least one: init_stack makes them"):
+        lj.unroll_stack("NP", (), XS)
+
+
+@pytest.mark.parametrize("lag", ["abc", "30", None, [10.0, 20.0], np.ones(3)])
+def test_the_longest_lag_of_chrono_is_a_number(lag):
+    with pytest.raises(TypeError, match=r"max_lag must be a number of steps, such as chrono\(750.0\); got"):
+        lj.chrono(lag)
 
 
 def test_an_unknown_variant_suggests_the_nearest():
