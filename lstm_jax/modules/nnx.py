@@ -34,7 +34,8 @@ class LSTM(nnx.Module):
         forget_bias: of ``init_params``, as are ``initializers``.
         initializers: a scheme or a mapping of initializers.
         param_dtype: the type of the parameters.
-        dtype: the type that products are computed in; states stay float32. None means ``param_dtype``.
+        dtype: the type that products are computed in; states are float64 for float64 and float32 for all others. None
+            means ``param_dtype``.
         backend: of ``unroll``; ``"scan"`` for forward mode, ``"fused"`` to export a program.
         remat_chunk: keep every so-many-th state and recompute the others, for long sequences.
         deterministic: True switches dropout off; ``train()`` and ``eval()`` set it.

@@ -59,6 +59,7 @@ def unroll(
     Raises:
         TypeError: weights, xs, lengths, resets or reverse of the wrong kind.
         ValueError: a shape that does not fit; the message says which, and what was expected.
+        RuntimeError: a kernel was named that this machine does not have; the message says why, and what to take.
 
     Examples:
         >>> import jax, lstm_jax as lj
