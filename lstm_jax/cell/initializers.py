@@ -116,7 +116,13 @@ def chrono(max_lag: float) -> GateBias:
     """Forget biases log U(1, max_lag - 1), input biases their negatives: time scales up to ``max_lag`` steps.
 
     Source: Tallec & Ollivier, "Can recurrent neural networks warp time?", 2018, eq. 16.
+
+    Raises:
+        TypeError: ``max_lag`` is not a number.
+        ValueError: 2 steps or fewer.
     """
+    if not hasattr(max_lag, "__float__") or np.ndim(max_lag) != 0:
+        raise TypeError(f"chrono: max_lag must be a number of steps, such as chrono(750.0); got {max_lag!r}")
     if not max_lag > 2:
         raise ValueError(f"chrono: max_lag must exceed 2 steps, got {max_lag!r}")
 

@@ -250,7 +250,7 @@ def gather(size: int, values: jax.Array) -> jax.Array:
 
 
 def flat(rows: jax.Array) -> jax.Array:
-    """Block-input rows ``(..., block_size, n)`` as cells ``(..., H)``."""
+    """Rows ``(..., rows, n)`` side by side on one axis, such as the block inputs of all cells ``(..., H)``."""
     return rows.reshape(*rows.shape[:-2], rows.shape[-2] * rows.shape[-1])
 
 

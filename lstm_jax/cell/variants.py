@@ -105,7 +105,8 @@ class Variant:
         """Number of memory blocks that ``hidden_size`` cells form."""
         if hidden_size % self.block_size:
             raise ValueError(
-                f"Variant {self.name!r}: hidden_size={hidden_size} must be a multiple of block_size={self.block_size}"
+                f"Variant {self.name!r}: {hidden_size} cells do not divide into blocks of {self.block_size}: take a "
+                f"multiple of block_size={self.block_size}"
             )
         return hidden_size // self.block_size
 

@@ -40,8 +40,7 @@ class Layers:
     remat_chunk: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers"):
-            positive(f"LSTM: {name}", getattr(self, name))
+        positive("LSTM: num_layers", self.num_layers)
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"LSTM: dropout must be in [0, 1), the part that is set to 0, got {self.dropout!r}")
         self.variant.blocks(self.hidden_size)
@@ -85,7 +84,7 @@ class Layers:
     ) -> tuple[jax.Array, States]:
         """Outputs in the order of the inputs, and the final states; ``dropout_key=None`` drops nothing."""
         time_first = _as_is if time_major else _swap
-        _check_axes(xs, time_major, isinstance(initial_state, State))
+        _check_axes(xs, time_major)
         xs = check_features("LSTM: xs", xs, stack[0][0].W.shape[0])
         if resets is not None:  # before the axes change places: messages name them as they came
             resets = time_first(check_resets(resets, xs.shape, time_major))
@@ -150,15 +149,10 @@ def _swap(array: jax.Array) -> jax.Array:
     return jnp.swapaxes(array, 0, 1)
 
 
-def _check_axes(xs: Any, time_major: bool, bare_state: bool) -> None:
+def _check_axes(xs: Any, time_major: bool) -> None:
     if jnp.ndim(xs) != 3:
         order = "(T, B, I)" if time_major else "(B, T, I)"
         raise ValueError(
             f"LSTM: xs has shape {jnp.shape(xs)}, expected {order}, time_major={time_major}; "
             "give a single sequence a batch axis of 1"
-        )
-    if bare_state:
-        raise ValueError(
-            "LSTM: initial_state is one State, expected a tuple over layers of State, or of (forward, backward): "
-            "write (state,) for one layer"
         )

@@ -12,7 +12,7 @@ from flax import linen as nn
 from lstm_jax.cell.initializers import GateBias, Initializer
 from lstm_jax.cell.params import init_params, widened_dtype
 from lstm_jax.cell.step import State, initial_state, lstm_step
-from lstm_jax.cell.variants import Variant, resolve
+from lstm_jax.cell.variants import Variant, positive, resolve
 from lstm_jax.modules.layers import Layers, States, cast
 
 
@@ -33,7 +33,8 @@ class LSTM(nn.Module):
         forget_bias: of ``init_params``, as are ``initializers``.
         initializers: a scheme or a mapping of initializers.
         param_dtype: the type of the parameters.
-        dtype: the type that products are computed in; states stay float32. None means ``param_dtype``.
+        dtype: the type that products are computed in; states are float64 for float64 and float32 for all others. None
+            means ``param_dtype``.
         backend: of ``unroll``; ``"scan"`` for forward mode, ``"fused"`` to export a program.
         remat_chunk: keep every so-many-th state and recompute the others, for long sequences.
         deterministic: True switches dropout off.
@@ -52,6 +53,10 @@ class LSTM(nn.Module):
     backend: str = "auto"
     remat_chunk: int | None = None
     deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        positive("LSTM: features", self.features)
+        super().__post_init__()
 
     @nn.compact
     def __call__(
@@ -115,6 +120,10 @@ class LSTMCell(nn.RNNCellBase):
     initializers: str | Mapping[str, Initializer] = "standard"
     param_dtype: Any = jnp.float32
     dtype: Any = None
+
+    def __post_init__(self) -> None:
+        positive("LSTMCell: features", self.features)
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, carry: State, inputs: jax.Array) -> tuple[State, jax.Array]:

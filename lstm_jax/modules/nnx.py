@@ -12,7 +12,7 @@ from flax import nnx
 from lstm_jax.cell.initializers import GateBias, Initializer
 from lstm_jax.cell.params import init_params, widened_dtype
 from lstm_jax.cell.step import State, initial_state, lstm_step
-from lstm_jax.cell.variants import Variant, resolve
+from lstm_jax.cell.variants import Variant, positive, resolve
 from lstm_jax.modules.layers import Layers, States, cast, expect_like
 
 
@@ -34,7 +34,8 @@ class LSTM(nnx.Module):
         forget_bias: of ``init_params``, as are ``initializers``.
         initializers: a scheme or a mapping of initializers.
         param_dtype: the type of the parameters.
-        dtype: the type that products are computed in; states stay float32. None means ``param_dtype``.
+        dtype: the type that products are computed in; states are float64 for float64 and float32 for all others. None
+            means ``param_dtype``.
         backend: of ``unroll``; ``"scan"`` for forward mode, ``"fused"`` to export a program.
         remat_chunk: keep every so-many-th state and recompute the others, for long sequences.
         deterministic: True switches dropout off; ``train()`` and ``eval()`` set it.
@@ -63,6 +64,7 @@ class LSTM(nnx.Module):
         deterministic: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
+        in_features, hidden_features = _sizes("LSTM", in_features, hidden_features)
         self.layers = Layers(
             resolve(variant), hidden_features, num_layers, bidirectional, dropout, dtype, backend, remat_chunk
         )
@@ -139,11 +141,11 @@ class LSTMCell(nnx.RNNCellBase):
         rngs: nnx.Rngs,
     ) -> None:
         self.variant = resolve(variant)
-        self.in_features, self.hidden_features = in_features, hidden_features
+        self.in_features, self.hidden_features = _sizes("LSTMCell", in_features, hidden_features)
         self.param_dtype, self.dtype = param_dtype, dtype
         init_options = {"forget_bias": forget_bias, "initializers": initializers, "dtype": param_dtype}
         self.params = _as_params(
-            init_params(rngs.params(), self.variant, in_features, hidden_features, **init_options)
+            init_params(rngs.params(), self.variant, self.in_features, self.hidden_features, **init_options)
         )
 
     def __call__(self, carry: State, inputs: jax.Array) -> tuple[State, jax.Array]:
@@ -187,6 +189,11 @@ def set_core_params(module: LSTM | LSTMCell, params: Any) -> None:
     holder = _holder(module)  # whose tuples may have come back from a file as lists
     for param, new in zip(jax.tree.leaves(holder, is_leaf=_is_variable), jax.tree.leaves(params), strict=True):
         write(param, new)
+
+
+def _sizes(module: str, in_features: int, hidden_features: int) -> tuple[int, int]:
+    """I and H; an error names them as the module's arguments are named."""
+    return positive(f"{module}: in_features", in_features), positive(f"{module}: hidden_features", hidden_features)
 
 
 def _holder(module: LSTM | LSTMCell) -> Any:

@@ -26,7 +26,8 @@ def init_readout(key: jax.Array, inputs: int, outputs: int, initializer: Initial
     if inputs < 1 or outputs < 1:
         raise ValueError(f"a readout needs at least 1 input and 1 output, got inputs={inputs}, outputs={outputs}")
     draw = uniform((6 / (inputs + outputs)) ** 0.5) if initializer is None else initializer
-    return Readout(draw(key, (inputs, outputs), jnp.float32), jnp.zeros((outputs,)))
+    W = draw(key, (inputs, outputs), jnp.float32)
+    return Readout(W, jnp.zeros((outputs,), W.dtype))  # not the default type, which jax_enable_x64 makes float64
 
 
 def readout(params: Readout, ys: jax.Array) -> jax.Array:

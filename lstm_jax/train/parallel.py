@@ -117,10 +117,11 @@ def _split(part: jax.Array, devices: int, axis: int) -> jax.Array:
 
 
 def _split_batch_program(config: Config, loss: str, devices: tuple[jax.Device, ...], advance: Advance) -> Program:
-    if config.data.batch_size % len(devices):
-        raise ValueError(
-            f"parallel={config.train.parallel!r} splits each batch over {len(devices)} devices, but "
-            f"batch_size={config.data.batch_size} is not a multiple of {len(devices)}"
+    size, count = config.data.batch_size, len(devices)
+    if size % count:
+        raise UsageError(
+            f"parallel={config.train.parallel!r} splits each batch over {count} devices, but batch_size={size} is not "
+            f"a multiple of {count}; take batch_size={size + count - size % count}, or parallel='none'"
         )
 
     @jax.jit
@@ -153,7 +154,7 @@ def build_program(config: Config, loss: str, devices: Sequence[jax.Device] | Non
     """The program of ``config`` on ``devices`` (all local ones).
 
     Raises:
-        UsageError: dropout in a split batch.
+        UsageError: dropout in a split batch, or a batch that does not split evenly.
     """
     if config.train.parallel != "none" and config.dropout.used:
         raise UsageError(f"parallel={config.train.parallel!r} does not split dropout's masks; use parallel='none'")

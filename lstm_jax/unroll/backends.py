@@ -16,7 +16,7 @@ from jax import lax
 
 from lstm_jax.cell.adjoint import Saved, backward_weights, cell_adjoint, past_errors, save
 from lstm_jax.cell.params import Params
-from lstm_jax.cell.step import State, cell, input_rows, product, products, recurrent_rows, spread, target_rows
+from lstm_jax.cell.step import State, cell, flat, input_rows, product, products, recurrent_rows, spread, target_rows
 from lstm_jax.cell.variants import Variant
 from lstm_jax.unroll.lengths import blank, hold
 
@@ -130,8 +130,7 @@ def _weight_gradients(variant, params, xs, before, c, x_rows, y_rows) -> Params:
         p = _peephole_gradients(variant, n, {"i": before.c, "f": before.c, "o": c}, x_rows).astype(params.p.dtype)
     if params.Q is not None:
         rows = target_rows(variant)
-        gates = before.gates.reshape(*before.gates.shape[:2], -1)
-        Q = contract(gates, y_rows[..., rows.start * n : rows.stop * n], params.Q)
+        Q = contract(flat(before.gates), y_rows[..., rows.start * n : rows.stop * n], params.Q)
     return Params(
         W=contract(xs, x_rows, params.W),
         R=contract(before.y, y_rows, params.R),

@@ -59,6 +59,7 @@ def unroll(
     Raises:
         TypeError: weights, xs, lengths, resets or reverse of the wrong kind.
         ValueError: a shape that does not fit; the message says which, and what was expected.
+        RuntimeError: a kernel was named that this machine does not have; the message says why, and what to take.
 
     Examples:
         >>> import jax, lstm_jax as lj
@@ -96,11 +97,10 @@ def _layer(variant: Variant, reverse: bool, run, chunk: int | None, params: Para
     start = None if resets is None else starts(resets, valid, reverse)
     params, xs, state, valid, start = _equally_varying((params, clean(xs, valid), state, valid, start))
     if steps:
-        run = partial(run, variant, reverse)
         known = isinstance(steps, int)  # not in an export for any T, which has no gradient to save memory for
-        run = partial(_in_chunks, run, chunk, reverse) if chunk is not None and known else run
+        run = partial(_in_chunks, run, chunk) if chunk is not None and known else run
         begun = state if valid is None else _of_rows(valid[0], state, jax.tree.map(jnp.zeros_like, state))
-        ys, last = run(params, xs, begun, valid, start)
+        ys, last = run(variant, reverse, params, xs, begun, valid, start)
         state = last if valid is None else _of_rows(valid[0], last, state)
     else:
         ys = jnp.zeros((0, *state.y.shape), state.y.dtype)
@@ -119,18 +119,19 @@ def _of_rows(chosen: jax.Array, state: State, other: State) -> State:
     return jax.tree.map(choose, state, other)
 
 
-def _in_chunks(run, chunk: int, reverse: bool, params: Params, xs, state: State, valid, start):
-    """Whole chunks under ``jax.checkpoint`` in an outer scan, the remainder as one shorter chunk.
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _in_chunks(run, chunk: int, variant: Variant, reverse: bool, params: Params, xs, state: State, valid, start):
+    """A backend, in whole chunks under ``jax.checkpoint`` in an outer scan, the remainder as one shorter chunk.
 
     Where there is a remainder, cutting and joining copies inputs, outputs and their errors; so chunks are a little
-    shorter where that leaves none.
+    shorter where that leaves none. Compiled under its own name, once a shape, as the backends are.
     """
     steps = xs.shape[0]
     chunk = min(chunk, steps)
     chunk = next((size for size in range(chunk, chunk // 2, -1) if steps % size == 0), chunk)
     whole = steps - steps % chunk
     wide, narrow = widened(params, state.c.dtype)
-    body = jax.checkpoint(lambda *now: run(narrow(wide), *now))
+    body = jax.checkpoint(lambda *now: run(variant, reverse, narrow(wide), *now))
     sequence = (xs, valid, start)
 
     def piece(a: int, b: int):

@@ -74,7 +74,18 @@ def unroll_stack(
 
     Returns:
         ``ys (T, B, D * H)`` of the last layer, forward then backward, and the final states, one entry a layer.
+
+    Raises:
+        ValueError: a stack without a layer, an ``initial_state`` that is not made as the stack is, a rate outside
+            [0, 1) or without a key, and whatever ``unroll`` refuses.
     """
+    if not len(stack):
+        raise ValueError("the stack has no layers, expected at least one: init_stack makes them")
+    if isinstance(initial_state, State):
+        raise ValueError(
+            "initial_state is one State, expected a tuple over layers of State, or of (forward, backward): "
+            "write (state,) for one layer"
+        )
     if initial_state is not None and len(initial_state) != len(stack):
         raise ValueError(f"initial_state has {len(initial_state)} entries, the stack has {len(stack)} layers")
     if not 0 <= dropout < 1:

@@ -87,13 +87,14 @@ def test_wrong_options_are_refused_by_both_modules(options, message):
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True])
-def test_a_hidden_size_below_1_is_refused(size):
-    with pytest.raises(ValueError, match="hidden_size must be an integer >= 1, got"):
-        nnx.LSTM(I, size, rngs=flax_nnx.Rngs(0))
-    with pytest.raises(ValueError, match="hidden_size must be an integer >= 1, got"):
-        linen.LSTM(size).init(jax.random.key(0), XS)
-    with pytest.raises(ValueError, match="hidden_size must be an integer >= 1, got"):
-        nnx.LSTMCell(I, size, rngs=flax_nnx.Rngs(0))
+@pytest.mark.parametrize("module", ["LSTM", "LSTMCell"])
+def test_a_size_below_1_is_refused_by_the_name_of_its_argument(module, size):
+    with pytest.raises(ValueError, match=f"^{module}: hidden_features must be an integer >= 1, got {size}"):
+        getattr(nnx, module)(I, size, rngs=flax_nnx.Rngs(0))
+    with pytest.raises(ValueError, match=f"^{module}: in_features must be an integer >= 1, got {size}"):
+        getattr(nnx, module)(size, H, rngs=flax_nnx.Rngs(0))
+    with pytest.raises(ValueError, match=f"^{module}: features must be an integer >= 1, got {size}"):
+        getattr(linen, module)(size)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
+from lstm_jax.names import UsageError
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train.network import init_network
 from lstm_jax.train.parallel import build_program, data_mesh, sharded_gradient
@@ -110,5 +111,5 @@ def test_shard_map_and_pmap_train_as_one_device_does(tiny):
 
 @pytest.mark.parametrize("kind", ["shard_map", "pmap"])
 def test_a_batch_that_cannot_be_split_is_refused(tiny, kind):
-    with pytest.raises(ValueError, match="batch_size=6 is not a multiple of 4"):
+    with pytest.raises(UsageError, match="batch_size=6 is not a multiple of 4; take batch_size=8, or parallel='none'"):
         build_program(tiny(parallel=kind, batch_size=6), "squared_error")

@@ -80,6 +80,12 @@ def agree(a, b, tolerance: float = 1e-12) -> None:
     jax.tree.map(partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance), a, b)
 
 
+def near(a, b, tolerance: float) -> None:
+    """Two arrays are as near as that, the largest number of the second being 1."""
+    a, b = np.asarray(a, np.float64), np.asarray(b)
+    np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(np.abs(b).max(initial=0.0), 1e-3))
+
+
 @pytest.mark.usefixtures("x64")
 class TestConformance:
     """All of it in float64, so that rounding hides nothing."""
@@ -183,14 +189,35 @@ class TestConformance:
         agree(compiled("V", backend, reverse)(*cut), compiled("V", backend, reverse, 4)(*cut))
 
     @cells
+    @fast
+    @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 2e-2)])
+    def test_narrow_weights_and_inputs_are_near_the_scan_in_float64(self, name, backend, dtype, tolerance):
+        """Values and gradients, each array as a share of its largest number.
+
+        The slope of relu jumps from 0 to 1, so a cell that rounding moves over the kink (0.007 became -0.0006 in
+        bfloat16) has another gradient, whatever computes it. The claim is made where none moves.
+        """
+        variant, params, xs, state, resets = problem(name)
+        xs = 2.0 * xs if name == "RELU" else xs
+        (_, want), slopes = compiled(name, "scan", False)(params, xs, state, LENGTHS, resets)
+        narrow = jax.tree.map(lambda a: a.astype(dtype), (params, xs))
+        wide = jax.tree.map(lambda a: a.astype(jnp.float32), state)
+        (_, got), narrow_slopes = compiled(name, backend, False)(*narrow, wide, LENGTHS, resets)
+        if variant.block_output == "relu":
+            np.testing.assert_array_equal(got[0] > 0, want[0] > 0)
+        assert got[0].dtype == jnp.float32 and narrow_slopes[0].R.dtype == dtype
+        jax.tree.map(partial(near, tolerance=tolerance), (got, narrow_slopes), (want, slopes))
+
+    @cells
     @backends
-    def test_second_call_does_not_retrace(self, name, backend):
+    def test_second_call_does_not_retrace_and_a_call_repeats_to_the_bit(self, name, backend):
         _, params, xs, state, resets = problem(name)
         run = compiled(name, backend, False)
-        run(params, xs, state, LENGTHS, resets)
+        first = run(params, xs, state, LENGTHS, resets)
         before = run._cache_size()
         run(params, xs + 1.0, state, LENGTHS[::-1], ~resets)
         assert run._cache_size() == before
+        agree(first, run(params, xs, state, LENGTHS, resets), tolerance=0.0)
 
     @cells
     def test_repeated_steps_equal_the_unrolled_sequence(self, name):
@@ -242,29 +269,11 @@ def test_smallest_sizes_agree_between_backends(shape, backend):
     agree(*results, tolerance=1e-5)
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-@pytest.mark.parametrize(("backend", "chunk"), [("scan", None), ("fused", None), ("fused", 8), ("scan", 100)])
-def test_16_bit_weights_keep_float32_states_and_sums(dtype, backend, chunk):
-    """Over 300 steps, sums kept in 16 bits would lose some 5 %; rounded operands cost well under 1 %."""
-    whole = lj.init_params(jax.random.key(0), "V", 8, 16, initializers="pytorch")
-    half = jax.tree.map(lambda a: a.astype(dtype), whole)
-    xs = jax.random.normal(jax.random.key(1), (300, 4, 8))
-
-    def gradient(params):
-        return jax.grad(lambda p: (lj.unroll("V", p, xs, backend=backend, remat_chunk=chunk)[0] ** 2).mean())(params)
-
-    ys, state = lj.unroll("V", half, xs, backend=backend)
-    assert ys.dtype == state.c.dtype == jnp.float32
-    for a, b in zip(gradient(whole), gradient(half), strict=True):
-        if a is not None:
-            assert b.dtype == dtype
-            assert float(jnp.linalg.norm(a - b.astype(jnp.float32)) / jnp.linalg.norm(a)) < 1.5e-2
-
-
-def test_a_second_call_outside_jit_compiles_nothing(caplog):
+@pytest.mark.parametrize("chunk", [None, 4], ids=["whole", "in chunks"])
+def test_a_second_call_outside_jit_compiles_nothing(caplog, chunk):
     params = lj.init_params(jax.random.key(0), "V", I, H)
     xs = jax.random.normal(jax.random.key(1), (T, B, I))
-    gradient = jax.grad(lambda p: (lj.unroll("V", p, xs, LENGTHS)[0] ** 2).sum())
+    gradient = jax.grad(lambda p: (lj.unroll("V", p, xs, LENGTHS, remat_chunk=chunk)[0] ** 2).sum())
     gradient(params)
     with jax.log_compiles(), caplog.at_level("WARNING"):
         gradient(params)

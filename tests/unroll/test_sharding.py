@@ -14,56 +14,75 @@ import lstm_jax as lj
 from lstm_jax.unroll.spread import _each_alone
 
 T, B, I, H = 7, 8, 3, 5
-PARAMS = lj.init_params(jax.random.key(0), "V", I, H)
+CELLS = {name: lj.init_params(jax.random.key(0), name, I, H) for name in ("V", "FGR")}
+PARAMS = CELLS["V"]
 XS = jax.random.normal(jax.random.key(1), (T, B, I))
 LENGTHS = jnp.array([7, 0, 3, 1, 7, 2, 5, 4])
 MESH = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
 BATCH = PartitionSpec(None, "data")
 
 
-def gradient(backend: str):
+cells = pytest.mark.parametrize("name", CELLS)
+
+
+def gradient(backend: str, name: str = "V"):
     def loss(params, xs, lengths):
-        return (lj.unroll("V", params, xs, lengths, backend=backend)[0] ** 2).sum()
+        return (lj.unroll(name, params, xs, lengths, backend=backend)[0] ** 2).sum()
 
     return jax.grad(loss)
 
 
+COLLECTIVES = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"
+
+
 def collectives(function, *arguments) -> tuple[int, int]:
-    """All-reduces in the compiled program: inside loops, outside."""
+    """Instructions of the compiled program that talk between devices: inside loops, outside."""
     text = jax.jit(function).lower(*arguments).compile().as_text()
     loops = set(re.findall(r"body=%?([\w.\-]+)", text))
     inside = outside = 0
     for block in text.split("\n}"):
         name = re.search(r"^(?:ENTRY )?%?([\w.\-]+) \(", block.rsplit("\n\n", 1)[-1].lstrip())
-        count = len(re.findall(r" all-reduce(?:-start)?\(", block))
+        count = len(re.findall(rf" (?:{COLLECTIVES})(?:-start)?\(", block))
         inside, outside = (inside + count, outside) if name and name[1] in loops else (inside, outside + count)
     return inside, outside
 
 
+@cells
 @pytest.mark.parametrize("backend", ["scan", "fused"])
-def test_replicated_weights_under_shard_map_get_the_summed_gradient(backend):
+def test_replicated_weights_under_shard_map_get_the_summed_gradient(backend, name):
     spread = jax.shard_map(
-        gradient(backend),
+        gradient(backend, name),
         mesh=MESH,
         in_specs=(PartitionSpec(), BATCH, PartitionSpec("data")),
         out_specs=PartitionSpec(),
     )
-    want = gradient(backend)(PARAMS, XS, LENGTHS)
-    got = jax.jit(spread)(PARAMS, XS, LENGTHS)
+    want = gradient(backend, name)(CELLS[name], XS, LENGTHS)
+    got = jax.jit(spread)(CELLS[name], XS, LENGTHS)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), got, want)
-    inside, outside = collectives(spread, PARAMS, XS, LENGTHS)
+    inside, outside = collectives(spread, CELLS[name], XS, LENGTHS)
     assert inside == 0
     assert outside >= 1
 
 
-def test_the_fused_gradient_of_a_sharded_batch_is_reduced_outside_the_loop():
-    place = NamedSharding(MESH, BATCH), NamedSharding(MESH, PartitionSpec("data"))
-    xs, lengths = jax.device_put(XS, place[0]), jax.device_put(LENGTHS, place[1])
-    params = jax.device_put(PARAMS, NamedSharding(MESH, PartitionSpec()))
-    inside, outside = collectives(gradient("fused"), params, xs, lengths)
+@cells
+@pytest.mark.parametrize("masked", [False, True], ids=["no lengths", "lengths"])
+def test_the_fused_gradient_of_a_sharded_batch_is_reduced_outside_the_loop(name, masked):
+    xs = jax.device_put(XS, NamedSharding(MESH, BATCH))
+    lengths = jax.device_put(LENGTHS, NamedSharding(MESH, PartitionSpec("data"))) if masked else None
+    params = jax.device_put(CELLS[name], NamedSharding(MESH, PartitionSpec()))
+    inside, outside = collectives(gradient("fused", name), params, xs, lengths)
     assert (inside, outside >= 1) == (0, True)
-    plain = collectives(gradient("scan"), params, xs, lengths)
-    assert plain[0] >= 1, "the plain scan reduces in every step: without it this guard would prove nothing"
+    forward = collectives(lambda *given: lj.unroll(name, *given, backend="fused"), params, xs, lengths)
+    assert forward == (0, 0)
+
+
+def test_the_search_for_collectives_finds_those_of_the_plain_scan():
+    xs, params = (
+        jax.device_put(XS, NamedSharding(MESH, BATCH)),
+        jax.device_put(PARAMS, NamedSharding(MESH, PartitionSpec())),
+    )
+    inside, _ = collectives(gradient("scan"), params, xs, None)
+    assert inside >= 1, "the plain scan reduces in every step: without it the guards would prove nothing"
 
 
 @pytest.mark.parametrize("backend", ["scan", "fused", "auto"])

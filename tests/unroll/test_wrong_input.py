@@ -119,7 +119,7 @@ def test_a_coupled_gate_needs_a_gate_to_follow():
         ({"initializers": {"W_k": jnp.zeros}}, "no weight 'W_k' here"),
         (
             {"variant": dataclasses.replace(lj.VARIANTS["V"], block_size=3)},
-            "hidden_size=4 must be a multiple of block_size=3",
+            "4 cells do not divide into blocks of 3: take a multiple of block_size=3",
         ),
     ],
 )
@@ -175,6 +175,24 @@ def test_a_cell_with_gate_recurrence_wants_the_gates_of_the_step_before():
         lj.lstm_step("FGR", params, BLANK, XS[0])
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_a_stack_refuses_one_state_for_all_its_layers(layers):
+    stack = lj.init_stack(jax.random.key(0), "V", I, H, num_layers=layers)
+    with pytest.raises(ValueError, match=re.escape("is one State, expected a tuple over layers of State")):
+        lj.unroll_stack("V", stack, XS, initial_state=BLANK)
+
+
+def test_a_stack_has_a_layer():
+    with pytest.raises(ValueError, match="the stack has no layers, expected at least one: init_stack makes them"):
+        lj.unroll_stack("NP", (), XS)
+
+
+@pytest.mark.parametrize("lag", ["abc", "30", None, [10.0, 20.0], np.ones(3)])
+def test_the_longest_lag_of_chrono_is_a_number(lag):
+    with pytest.raises(TypeError, match=r"max_lag must be a number of steps, such as chrono\(750.0\); got"):
+        lj.chrono(lag)
+
+
 def test_an_unknown_variant_suggests_the_nearest():
     with pytest.raises(KeyError, match="unknown variant 'NPP'; did you mean 'NP'?"):
         _ = lj.VARIANTS["NPP"]
@@ -206,12 +224,20 @@ def test_initial_values_of_the_wrong_kind_are_refused(change, message):
         lj.init_params(jax.random.key(0), "V", I, H, **change)
 
 
-@pytest.mark.parametrize("backend", ["scan", "fused"])
+@pytest.mark.parametrize("name", ["V", "FGR"])
+@pytest.mark.parametrize("backend", ["scan", "fused", *(["native"] if kernel_is_here() else [])])
 @pytest.mark.parametrize("lengths", [None, []])
-def test_an_empty_batch_gives_empty_outputs(backend, lengths):
-    ys, state = lj.unroll("V", PARAMS, jnp.zeros((T, 0, I)), lengths, backend=backend)
+def test_an_empty_batch_gives_empty_outputs_and_no_gradient(backend, lengths, name):
+    params = lj.init_params(jax.random.key(0), name, I, H)
+
+    def loss(params):
+        ys, state = lj.unroll(name, params, jnp.zeros((T, 0, I)), lengths, backend=backend)
+        return ys.sum() + state.c.sum(), (ys, state)
+
+    slopes, (ys, state) = jax.grad(loss, has_aux=True)(params)
     assert ys.shape == (T, 0, H)
     assert state.c.shape == (0, H)
+    jax.tree.map(np.testing.assert_array_equal, slopes, jax.tree.map(jnp.zeros_like, params))
 
 
 def test_a_list_of_lengths_may_pass_through_jit():
