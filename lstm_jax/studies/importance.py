@@ -79,9 +79,10 @@ def fanova(
         trees: of the forest; more of them make the shares less random, not more certain.
         seed: of the forest and of the resamples; equal arguments give equal results.
         resamples: how often to draw N trials with replacement and to grow a forest as large on them. ``low`` and
-            ``high`` hold the middle 95 % of the shares so found: how far the share of such a forest moves with other
-            trials of the same search, not how far it is from the truth. Trials drawn twice look like less noise, so
-            a share near 0 may lie just outside. 0 leaves both NaN.
+            ``high`` hold the middle 95 % of how far the shares so found lie from their median, around the share of
+            the trials themselves: how far it moves with other trials of the same search, not how far it is from the
+            truth. The median is not that share, since a trial that is drawn twice looks like less noise. 0 leaves
+            both NaN.
 
     Raises:
         ValueError: for fewer than 10 trials, shapes that do not fit, numbers that are not finite, points outside
@@ -98,7 +99,8 @@ def fanova(
         drawn = rng.integers(len(points), size=len(points))
         forest = _grow(points[drawn], scores[drawn], bounds, trees, int(rng.integers(2**31)))
         again[row] = _shares(forest, bounds)
-    lows, highs = np.quantile(again, [0.025, 0.975], axis=0)
+    low, middle, high = np.quantile(again, [0.025, 0.5, 0.975], axis=0)
+    lows, highs = (np.clip(found + (end - middle), 0.0, 1.0) for end in (low, high))
     shares = [VarianceShare(*map(float, row)) for row in zip(found, lows, highs, strict=True)]
     names = [axis.name for axis in axes]
     return Importance(

@@ -200,6 +200,16 @@ def test_a_marginal_follows_a_known_curve():
     assert (sd < 2e-10).all() and (sd > 0).all()
 
 
+def test_an_interval_holds_the_share_it_belongs_to_though_drawing_twice_moves_all_shares():
+    axes = [Axis(name, -1.0, 1.0) for name in "abcd"]
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        points = rng.uniform(-1, 1, (60, 4))
+        ours = fanova(points, points[:, 0] + rng.normal(size=60), axes, trees=8, seed=seed, resamples=12)
+        for share in (*ours.main.values(), *ours.pairs.values(), ours.rest):
+            assert 0 <= share.low <= share.mean <= share.high <= 1
+
+
 def test_equal_arguments_give_equal_results_and_resamples_leave_the_shares_alone():
     points = draw(0, 50, AXES)
     scores = bumpy(points, 0)
