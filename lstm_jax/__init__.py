@@ -26,7 +26,7 @@ from lstm_jax.cell import (
 from lstm_jax.tasks import TASKS, Batch
 
 # `unroll` is a room and the function in it: this binds the function, after the import system bound the room.
-from lstm_jax.unroll import init_stack, unroll, unroll_stack
+from lstm_jax.unroll import init_stack, unroll, unroll_stack, xla_options
 
 if TYPE_CHECKING:
     from lstm_jax import analysis, convert, datasets, studies, train
@@ -58,6 +58,7 @@ __all__ = [
     "uniform_gates",
     "unroll",
     "unroll_stack",
+    "xla_options",
 ]
 
 _LAZY = {

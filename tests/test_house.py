@@ -84,6 +84,18 @@ def test_importing_the_library_leaves_the_heavy_packages_alone() -> None:
     assert "lstm_jax" in loaded and not loaded & heavy
 
 
+def test_importing_the_library_sets_no_option_of_xla_or_jax() -> None:
+    code = """
+import os, jax
+before = dict(os.environ), dict(jax.config.values)
+import lstm_jax
+lstm_jax.xla_options("gpu")
+after = dict(os.environ), dict(jax.config.values)
+print([key for old, new in zip(before, after) for key in old.keys() | new.keys() if old.get(key) != new.get(key)])
+"""
+    assert run_python(code).strip() == "[]"
+
+
 def test_every_public_name_is_there_and_documented() -> None:
     for name in lstm_jax.__all__:
         value = getattr(lstm_jax, name)

@@ -1,4 +1,4 @@
-"""The backends by name, and which one ``"auto"`` is.
+"""The backends by name, which one ``"auto"`` is, and what to tell XLA.
 
 ========  ==================================  ==========================================================
 backend   where                               what
@@ -22,6 +22,8 @@ of 64 MiB (H = 2048) neither was always faster. Pallas is nowhere chosen by itse
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import jax
 import jax.numpy as jnp
 
@@ -39,6 +41,18 @@ BACKENDS = ("auto", *_COMPILED)
 
 LARGE = 16 << 20
 """Bytes of recurrent weights up to which the kernel is worth its call."""
+
+XLA_OPTIONS = MappingProxyType(
+    {
+        "cpu": MappingProxyType({}),
+        "gpu": MappingProxyType(
+            {
+                "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE",
+            }
+        ),
+    }
+)
+"""``xla_options`` by platform."""
 
 
 def backend_named(name: str, params: Params):
@@ -71,3 +85,31 @@ def automatic(params: Params) -> str:
 def kernel_is_here() -> bool:
     """Whether JAX computes on the CPU and the native kernel was built for it."""
     return jax.default_backend() == "cpu" and build.load()
+
+
+def xla_options(platform: str) -> dict[str, str]:
+    """Recommended options of XLA for programs with a loop over time, given to one compilation and never set globally.
+
+    On the CPU there are none: of the dot libraries, schedulers, vector widths and fast mathematics that were timed on
+    the fused backend, none was faster at one shape without being slower at another. On a GPU the loop is put into a
+    CUDA graph (what XLA puts there by itself, and ``WHILE``), since its kernels are small and each launch costs the
+    host some microseconds. XLA takes that option, but no device has timed it yet: compare before you keep it.
+
+    Args:
+        platform: ``"cpu"`` or ``"gpu"``, as ``jax.default_backend()`` says.
+
+    Raises:
+        ValueError: another platform.
+
+    Examples:
+        >>> import jax, lstm_jax as lj
+        >>> params = lj.init_params(jax.random.key(0), "NP", input_size=3, hidden_size=5)
+        >>> run = jax.jit(lambda xs: lj.unroll("NP", params, xs)[0])
+        >>> lowered = run.lower(jax.numpy.ones((7, 2, 3)))
+        >>> compiled = lowered.compile(compiler_options=lj.xla_options(jax.default_backend()))
+        >>> compiled(jax.numpy.ones((7, 2, 3))).shape
+        (7, 2, 5)
+    """
+    if platform not in XLA_OPTIONS:
+        raise ValueError(f"no XLA options for platform {platform!r}; {nearest(platform, XLA_OPTIONS)}")
+    return dict(XLA_OPTIONS[platform])

@@ -38,7 +38,8 @@ def unroll(
         params: of that variant, ``W (I, G, n)`` and so on.
         xs: ``(T, B, I)`` floating; ``(B, T, I)`` if not ``time_major``.
         lengths: ``(B,)`` integers in 0..T, or None for all T. Past its length a row's state is held, its output is
-            exactly 0, and its inputs, NaN included, reach neither values nor gradients.
+            exactly 0, and its inputs, NaN included, reach neither values nor gradients. A padded step costs as much as
+            any other, but with ``"native"``, where it costs next to nothing.
         initial_state: c, y ``(B, H)`` in the state's type; None starts blank.
         reverse: run each sequence from its own end; outputs keep their original positions.
         resets: ``(T, B)`` bool (``(B, T)`` if not ``time_major``), the first step of each packed sequence: the state
