@@ -50,6 +50,7 @@ XLA_OPTIONS = MappingProxyType(
                 "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE",
             }
         ),
+        "tpu": MappingProxyType({}),
     }
 )
 """``xla_options`` by platform."""
@@ -93,10 +94,11 @@ def xla_options(platform: str) -> dict[str, str]:
     On the CPU there are none: of the dot libraries, schedulers, vector widths and fast mathematics that were timed on
     the fused backend, none was faster at one shape without being slower at another. On a GPU the loop is put into a
     CUDA graph (what XLA puts there by itself, and ``WHILE``), since its kernels are small and each launch costs the
-    host some microseconds. XLA takes that option, but no device has timed it yet: compare before you keep it.
+    host some microseconds. XLA takes that option, but no device has timed it yet: compare before you keep it. On a
+    TPU nothing was tried, and there are none.
 
     Args:
-        platform: ``"cpu"`` or ``"gpu"``, as ``jax.default_backend()`` says.
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``, as ``jax.default_backend()`` says.
 
     Raises:
         ValueError: another platform.

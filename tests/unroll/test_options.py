@@ -29,7 +29,7 @@ def test_xla_refuses_an_option_that_it_does_not_know():
 
 def test_the_options_are_the_callers_own():
     lj.xla_options("cpu")["xla_cpu_enable_fast_math"] = "true"
-    assert lj.xla_options("cpu") == {}
+    assert lj.xla_options("cpu") == lj.xla_options("tpu") == {}
 
 
 def test_an_unknown_platform_is_told_the_known_ones():
