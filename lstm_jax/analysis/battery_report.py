@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,9 @@ from statistics import median
 from lstm_jax.analysis.report import computed_by, embed, markdown
 from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.studies.battery import BATTERY
-from lstm_jax.studies.battery_results import TrialResult, by_row, most, read_results, write_results
+from lstm_jax.studies.battery_results import PACKED, TrialResult, by_row, most, read_results
 from lstm_jax.studies.battery_row import BatteryRow
+from lstm_jax.studies.collect import write_table
 from lstm_jax.studies.statistics import FEWEST, Waits, holm, log_rank, mean_interval, wilson
 from lstm_jax.train.records import write_atomically
 
@@ -26,15 +26,12 @@ HEADER = (
 def publish(folder: Path, readme: Sequence[Path] = ()) -> list[Path]:
     """Write ``results.csv.gz``, ``table.md``, ``figure.png`` from the rows in a folder; bring READMEs up to date."""
     from lstm_jax.analysis.battery_figure import battery_figure
-    from lstm_jax.analysis.forest import save_figure
+    from lstm_jax.analysis.paper import save_figure
 
     found = read_results(folder)
-    packed, text, figure = folder / "results.csv.gz", folder / "table.md", folder / "figure.png"
+    packed, text, figure = folder / PACKED, folder / "table.md", folder / "figure.png"
     if (folder / "rows").is_dir():
-        plain = folder / "results.csv"
-        write_results(plain, found)
-        write_atomically(packed, gzip.compress(plain.read_bytes(), mtime=0))
-        plain.unlink()
+        write_table(packed, TrialResult, found)
     write_atomically(text, f"# Results\n\n{table(found)}\n".encode())
     save_figure(battery_figure(found), figure)
     for path in readme:

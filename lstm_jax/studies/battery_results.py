@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import NamedTuple
 
 from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_row import BatteryRow
-from lstm_jax.studies.collect import read_table, table_bytes
+from lstm_jax.studies.collect import load_table
 from lstm_jax.studies.statistics import mean_interval
-from lstm_jax.train.records import write_atomically
+
+PACKED = "results.csv.gz"
 
 
 class TrialResult(NamedTuple):
@@ -51,25 +51,17 @@ class TrialResult(NamedTuple):
     device: str
 
 
-def write_results(path: Path, results: Sequence[TrialResult]) -> None:
-    """A CSV of trials, replaced at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, table_bytes(TrialResult, results))
-
-
 def read_results(folder: Path) -> list[TrialResult]:
-    """All trials of a battery: of ``results.csv(.gz)``, or of the rows that ran in this folder.
+    """All trials of a battery: of the rows that ran in this folder, or of ``results.csv.gz``.
 
     Raises:
         FileNotFoundError: neither is there.
     """
-    texts = [path.read_text() for path in sorted((folder / "rows").glob("*.csv"))]
-    if not texts:
-        packed = folder / "results.csv.gz"
-        if not packed.is_file():
-            raise FileNotFoundError(f"{folder} holds neither rows/*.csv nor results.csv.gz: run the battery first")
-        texts = [gzip.decompress(packed.read_bytes()).decode()]
-    found = [trial for text in texts for trial in read_table(text, TrialResult)]
+    packed = folder / PACKED
+    files = sorted((folder / "rows").glob("*.csv")) or [packed] * packed.is_file()
+    if not files:
+        raise FileNotFoundError(f"{folder} holds neither rows/*.csv nor {PACKED}: run the battery first")
+    found = [trial for file in files for trial in load_table(file, TrialResult)]
     place = {name: n for n, name in enumerate(BATTERY)}
     return sorted(found, key=lambda trial: (place[trial.row], trial.seed))
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lstm_jax.studies.battery import BATTERY
-from lstm_jax.studies.battery_results import TrialResult, write_results
+from lstm_jax.studies.battery_results import TrialResult
 from lstm_jax.studies.battery_row import BatteryRow
 from lstm_jax.studies.battery_run import Moment, file_of, run_row
+from lstm_jax.studies.collect import write_table
 from lstm_jax.train.machine import cores
 
 ONE_PROGRAM = "xla_cpu_small_while_loop_byte_threshold=1000000000"
@@ -119,5 +120,5 @@ def _work(name: str, folder: Path, count: int, deadline: float) -> list[TrialRes
     if over():
         return []
     results = run_row(BATTERY[name], folder, count, over, _ties.moments.put)
-    write_results(file_of(folder, name, ".csv"), results)
+    write_table(file_of(folder, name, ".csv"), TrialResult, results)
     return results

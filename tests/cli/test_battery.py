@@ -10,8 +10,9 @@ import pytest
 from lstm_jax.cli.battery import conduct
 from lstm_jax.studies import battery_workers
 from lstm_jax.studies.battery import BATTERY
-from lstm_jax.studies.battery_results import TrialResult, write_results
+from lstm_jax.studies.battery_results import TrialResult
 from lstm_jax.studies.battery_run import file_of
+from lstm_jax.studies.collect import write_table
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def workers(monkeypatch):
             result = TrialResult(
                 row.name, 0, 9, "met", 9, 0, 1, -1, 0.1, nan, 0.1, nan, nan, 2560, 99, 1.0, "abc", "one"
             )
-            write_results(file_of(folder, row.name, ".csv"), [result])
+            write_table(file_of(folder, row.name, ".csv"), TrialResult, [result])
             yield [result]
 
     monkeypatch.setattr(battery_workers, "run_battery", done)

@@ -15,8 +15,9 @@ from lstm_jax.online import streams
 from lstm_jax.online.trials import Goal
 from lstm_jax.studies import battery_run
 from lstm_jax.studies.battery import BATTERY, chosen_rows
-from lstm_jax.studies.battery_results import TrialResult, read_results, write_results
+from lstm_jax.studies.battery_results import TrialResult, read_results
 from lstm_jax.studies.battery_run import file_of, run_row
+from lstm_jax.studies.collect import write_table
 from lstm_jax.studies.statistics import Waits, log_rank
 from lstm_jax.tasks import TASKS
 
@@ -108,7 +109,7 @@ def test_what_cannot_be_continued_is_set_aside_with_a_warning(tmp_path, monkeypa
     def begin(trials: int, calls: int) -> None:
         moments.clear()
         results = run_row(row, tmp_path, trials, lambda: len(moments) > calls, moments.append)
-        write_results(file_of(tmp_path, row.name, ".csv"), results)
+        write_table(file_of(tmp_path, row.name, ".csv"), TrialResult, results)
 
     begin(1, 2)
     begin(1, 1)
@@ -275,7 +276,7 @@ def test_guesses_are_compared_with_no_figure_for_learning():
 
 def test_results_come_back_as_they_were_and_the_report_needs_nothing_else(tmp_path):
     for name in {found.row for found in FOUND}:
-        write_results(file_of(tmp_path, name, ".csv"), [found for found in FOUND if found.row == name])
+        write_table(file_of(tmp_path, name, ".csv"), TrialResult, [one for one in FOUND if one.row == name])
     assert str(read_results(tmp_path)) == str(sorted(FOUND, key=lambda t: (list(BATTERY).index(t.row), t.seed)))
     written = publish(tmp_path)
     before = [path.read_bytes() for path in written]
