@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from lstm_jax.datasets.registry import DATASETS, stored
 from lstm_jax.datasets.sequences import Sequences
 
 Folder = str | os.PathLike[str] | None
+LOADING = threading.Lock()
+"""One thread prepares and reads, the others wait: a cache alone lets all of them do what none has done yet."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def load(name: str, split: str, raw_dir: Folder = None, data_dir: Folder = None,
     dataset = DATASETS[name]
     dataset.check_split(split)
     options = tuple(sorted(dataset.options(**view).items()))
-    return _load(name, split, prepare(name, raw_dir, data_dir), options)
+    with LOADING:
+        return _load(name, split, prepare(name, raw_dir, data_dir), options)
 
 
 def rows(name: str, split: str, raw_dir: Folder = None, data_dir: Folder = None) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,9 @@ from lstm_jax.train.objective import BY_SEQUENCE
 from lstm_jax.train.records import warn
 from lstm_jax.train.slots import Outcome, Running, run_trials, side_by_side, trial_bytes
 from lstm_jax.train.source import Problem, load_problem
+
+LOADING = threading.Lock()
+"""One worker loads, the others wait: a cache alone lets all of them load what none of them has yet."""
 
 
 def train_trials(trials: Sequence[Trial], on_row: OnRow, on_running: OnRunning, worker: int = 0) -> None:
@@ -76,10 +80,11 @@ def _where() -> tuple[str, str]:
 
 def _problem(data: DataConfig) -> Problem:
     """The trials of a task share its data, whatever noise they add to it."""
-    return _loaded(replace(data, input_noise=0.0))
+    with LOADING:
+        return _loaded(replace(data, input_noise=0.0))
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)  # workers pass from one task to the next one after another
 def _loaded(data: DataConfig) -> Problem:
     return load_problem(data)
 

@@ -9,12 +9,13 @@ import shutil
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lstm_jax.datasets import DATASETS, DataNotFoundError, describe, download, load, prepare, sources
+from lstm_jax.datasets import DATASETS, DataNotFoundError, access, describe, download, load, prepare, sources
 from lstm_jax.datasets.record import Dataset, PackageFiles, RawFile
 
 DIGITS = DATASETS["digits"]
@@ -192,6 +193,21 @@ def test_unknown_names_suggest_the_nearest():
         load("digits", "valid")
     with pytest.raises(TypeError, match="did you mean 'order'"):
         load("mnist", "test", ordr="permuted")
+
+
+def test_threads_that_load_at_once_read_once(monkeypatch):
+    prepare("digits")
+    read, asked = access.builder.read, []
+
+    def slowly(*args):
+        asked.append(args)
+        time.sleep(0.1)
+        return read(*args)
+
+    monkeypatch.setattr(access.builder, "read", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: load("digits", "test"), range(4)))
+    assert len(asked) == 1 and all(one is found[0] for one in found)
 
 
 def test_loading_twice_reads_once_and_gives_read_only_arrays():

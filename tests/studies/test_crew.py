@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from fabricated import TRIAL
 
+from lstm_jax.studies import train_trials
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.run import run_study
-from lstm_jax.train.config import Config
+from lstm_jax.train.config import Config, DataConfig
 
 STUDY = Study("s", (("a", Config()), ("b", Config())), ("V", "NFG"), seeds=3)
 
@@ -49,6 +52,23 @@ def test_what_goes_wrong_in_a_worker_is_raised_and_what_was_finished_stays(tmp_p
     rest = Trainer()
     assert len(run_study(STUDY, tmp_path, rest)) == 12
     assert not set(rest.ran) & set(trouble.ran) or workers == 3, "the last row of a stopped worker may be lost"
+
+
+def test_workers_that_begin_at_once_load_the_data_of_each_task_once(monkeypatch):
+    loaded = []
+
+    def load(data):
+        loaded.append(data)
+        time.sleep(0.1)
+        return object()
+
+    monkeypatch.setattr(train_trials, "load_problem", load)
+    one, other = (DataConfig("adding", {"length": length}) for length in (61, 62))
+    asked = [one, replace(one, input_noise=0.5), one, other, one, other, one]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(train_trials._problem, asked))
+    train_trials._loaded.cache_clear()
+    assert sorted(loaded, key=str) == [one, other] and len(set(map(id, found))) == 2
 
 
 def test_whoever_watches_may_stop_all_of_them(tmp_path):
