@@ -25,14 +25,15 @@ from lstm_jax.analysis.ladder_report import readme_section, write_ladder_report
 from lstm_jax.analysis.report import embed
 from lstm_jax.cli.dispatch import guarded
 from lstm_jax.cli.study import conduct
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.budget import matched_size
 from lstm_jax.studies.collect import Row, find_results, read_rows, write_rows
 from lstm_jax.studies.ladder import label
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.rates import at_rate, best_rates, chosen_rates, write_rates
 from lstm_jax.tasks import TASKS
-from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, Option, TrainConfig, UsageError
+from lstm_jax.train.checks import Option
+from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from lstm_jax.train.records import MANIFEST, write_atomically, write_json
 
 NAME = "long_dependencies"

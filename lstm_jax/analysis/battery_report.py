@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from lstm_jax.analysis.report import computed_by, embed, markdown
+from lstm_jax.analysis.report import DASH, computed_by, embed, markdown
 from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_results import PACKED, TrialResult, by_row, most, read_results
@@ -16,7 +16,7 @@ from lstm_jax.studies.collect import write_table
 from lstm_jax.studies.statistics import FEWEST, Waits, holm, log_rank, mean_interval, wilson
 from lstm_jax.train.records import write_atomically
 
-DASH, FULL = "–", "full-gradient"
+FULL = "full-gradient"
 HEADER = (
     "row", "setting", "choice", "weights", "solved", "paper", "inside", "sequences", "95 % interval", "range", "paper",
     "inside", "wrong of 2560", "paper", "us a step",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lstm_jax.analysis.report import DASH, markdown, overview, reference_of, show_parts, what_it_took
-from lstm_jax.studies.collect import find_results, load_table, read_rows
+from lstm_jax.studies.collect import find_results, read_rows, read_table
 from lstm_jax.studies.compare import compare
 from lstm_jax.studies.documents import Score
 from lstm_jax.studies.pace import Pace
@@ -40,7 +40,7 @@ def readme_section(*folders: Path) -> str:
 
 def _scores(folder: Path) -> str:
     by = json.loads((folder / MANIFEST).read_text())
-    table = markdown(HEADER, _lines(load_table(folder / SCORES, Score)), left=3)
+    table = markdown(HEADER, _lines(read_table(folder / SCORES, Score)), left=3)
     return f"{table}\n\n{LEGEND} ({by['processor']}, commit {code_label(by)})"
 
 
@@ -67,7 +67,7 @@ def _gates(folder: Path) -> str:
 
 
 def _pace(folder: Path) -> str:
-    paces = load_table(folder / PACE, Pace)
+    paces = read_table(folder / PACE, Pace)
     header = ("batches", "lengths compiled", "wasted", "documents an update", "updates/s", "documents/s", "first, s")
     lines = [
         (

@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled
 from lstm_jax.analysis.report import DASH, centre, centre_legend, computed_by, markdown, named, write_both
-from lstm_jax.studies.collect import load_table
+from lstm_jax.studies.collect import read_table
 from lstm_jax.studies.forecasting import FAN, LINEAR, SCORES, ScoreRow
 from lstm_jax.studies.forecasts import LEVELS
 from lstm_jax.studies.subjects import subject_of
@@ -38,7 +38,7 @@ def publish(folder: Path) -> tuple[Path, Path]:
 
 def readme_section(folder: Path) -> str:
     """A table a series: squared and absolute error, ranked probability and coverage, by steps ahead."""
-    found = load_table(folder / SCORES, ScoreRow)
+    found = read_table(folder / SCORES, ScoreRow)
     parts = []
     for series in dict.fromkeys(row.series for row in found):
         of_series = [row for row in found if row.series == series]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lstm_jax.analysis.paper import CHANCE, COLUMN_INCHES, STYLE, new_figure, styled, title
-from lstm_jax.analysis.paper import save_figure as save_figure  # battery_report takes it from here
 from lstm_jax.studies.compare import Comparison, Line
 
 if TYPE_CHECKING:

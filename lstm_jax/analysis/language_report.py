@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lstm_jax.analysis.report import DASH, markdown, overview, reference_of, show_parts, what_it_took
-from lstm_jax.studies.collect import find_results, load_table, read_rows
+from lstm_jax.studies.collect import find_results, read_rows, read_table
 from lstm_jax.studies.compare import compare
 from lstm_jax.studies.language import Score
 from lstm_jax.train.machine import code_label
@@ -37,7 +37,7 @@ def readme_section(*folders: Path) -> str:
 
 def _scores(folder: Path) -> str:
     by = json.loads((folder / MANIFEST).read_text())
-    table = markdown(HEADER, _lines(load_table(folder / SCORES, Score)), left=2)
+    table = markdown(HEADER, _lines(read_table(folder / SCORES, Score)), left=2)
     return f"{table}\n\n{LEGEND} ({by['processor']}, commit {code_label(by)})"
 
 

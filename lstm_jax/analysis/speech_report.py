@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from lstm_jax.analysis.report import DASH, markdown, overview, show_parts, what_it_took
-from lstm_jax.studies.collect import find_results, load_table, read_rows
+from lstm_jax.studies.collect import find_results, read_rows, read_table
 from lstm_jax.studies.compare import compare
 from lstm_jax.studies.readings import Reading, error_rates
 from lstm_jax.train.machine import code_label
@@ -64,7 +64,7 @@ def _unheard(folder: Path) -> str:
 
 
 def _readings(folder: Path) -> str:
-    readings, lines = load_table(folder / READINGS, Reading), []
+    readings, lines = read_table(folder / READINGS, Reading), []
     for view in dict.fromkeys(reading.view for reading in readings):
         of_view = [reading for reading in readings if reading.view == view]
         truths = [reading.truth for reading in of_view]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_row import BatteryRow
-from lstm_jax.studies.collect import load_table
+from lstm_jax.studies.collect import read_table
 from lstm_jax.studies.statistics import mean_interval
 
 PACKED = "results.csv.gz"
@@ -61,7 +61,7 @@ def read_results(folder: Path) -> list[TrialResult]:
     files = sorted((folder / "rows").glob("*.csv")) or [packed] * packed.is_file()
     if not files:
         raise FileNotFoundError(f"{folder} holds neither rows/*.csv nor {PACKED}: run the battery first")
-    found = [trial for file in files for trial in load_table(file, TrialResult)]
+    found = [trial for file in files for trial in read_table(file, TrialResult)]
     place = {name: n for n, name in enumerate(BATTERY)}
     return sorted(found, key=lambda trial: (place[trial.row], trial.seed))
 

@@ -60,7 +60,7 @@ class Row(NamedTuple):
     device: str
 
 
-def table_bytes(kind: type[NamedTuple], rows: Iterable[tuple]) -> bytes:
+def _table_bytes(kind: type[NamedTuple], rows: Iterable[tuple]) -> bytes:
     """Records of one kind as CSV, a column a field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -69,8 +69,8 @@ def table_bytes(kind: type[NamedTuple], rows: Iterable[tuple]) -> bytes:
     return text.getvalue().encode()
 
 
-def read_table(text: str, kind: Callable[..., Record], name: str = "table") -> list[Record]:
-    """The records, whose fields are texts, numbers and truth values, as ``table_bytes`` wrote them.
+def _parse_table(text: str, kind: Callable[..., Record], name: str = "table") -> list[Record]:
+    """The records, whose fields are texts, numbers and truth values, as ``write_table`` wrote them.
 
     Raises:
         ValueError: for a missing column, and for what cannot be read: ``name``, line, column and what stood there.
@@ -98,12 +98,12 @@ def write_table(path: Path, kind: type[NamedTuple], rows: Iterable[tuple]) -> No
 
     A name that ends in ``.gz`` is compressed, to the same bytes for the same rows.
     """
-    content = table_bytes(kind, rows)
+    content = _table_bytes(kind, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
-def load_table(path: Path, kind: Callable[..., Record]) -> list[Record]:
+def read_table(path: Path, kind: Callable[..., Record]) -> list[Record]:
     """Read what ``write_table`` wrote.
 
     Raises:
@@ -116,7 +116,7 @@ def load_table(path: Path, kind: Callable[..., Record]) -> list[Record]:
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
     except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return read_table(text, kind, str(path))
+    return _parse_table(text, kind, str(path))
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -125,13 +125,13 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """``load_table`` of trained networks, of which there is one at least and each stands there once.
+    """``read_table`` of trained networks, of which there is one at least and each stands there once.
 
     Raises:
-        FileNotFoundError, ValueError: as ``load_table``; ValueError also for no row and for two of the same trial.
+        FileNotFoundError, ValueError: as ``read_table``; ValueError also for no row and for two of the same trial.
     """
     path = Path(path)
-    rows = load_table(path, Row)
+    rows = read_table(path, Row)
     if not rows:
         raise ValueError(f"{path} holds no row yet; run the study first")
     _refuse_twins(path, rows)

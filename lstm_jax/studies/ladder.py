@@ -22,13 +22,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lstm_jax.names import nearest
+from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.collect import Row
 from lstm_jax.studies.compare import side
 from lstm_jax.studies.grid import SEPARATOR
 from lstm_jax.studies.shares import Excess, Share, share_of, stratified_exact
 from lstm_jax.studies.statistics import holm
-from lstm_jax.train.config import UsageError
 
 AT = "@"
 HALF = 0.5

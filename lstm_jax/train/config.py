@@ -9,21 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from lstm_jax.names import UsageError, nearest
+from lstm_jax.names import nearest
 from lstm_jax.train.checks import CHOICES, Option, at_least, check_types, known, read_record, type_hints
-
-__all__ = [
-    "Config",
-    "DataConfig",
-    "DropoutConfig",
-    "ModelConfig",
-    "OptimizerConfig",
-    "Option",
-    "TrainConfig",
-    "UsageError",
-    "from_json",
-    "to_json",
-]
 
 PAIRS = ("options", "test_options")
 """Settings of the data that are names and values."""

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.names import UsageError
 from lstm_jax.train import records
 from lstm_jax.train.checkpoint import checkpoint_name, load_checkpoint, save_checkpoint
-from lstm_jax.train.config import Config, TrainConfig, UsageError, to_json
+from lstm_jax.train.config import Config, TrainConfig, to_json
 from lstm_jax.train.disk import feeding
 from lstm_jax.train.interrupt import Interrupt
 from lstm_jax.train.network import count_parameters

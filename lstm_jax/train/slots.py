@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.train.config import Config, ModelConfig, UsageError
+from lstm_jax.names import UsageError
+from lstm_jax.train.config import Config, ModelConfig
 from lstm_jax.train.network import Network, count_parameters, init_network
 from lstm_jax.train.objective import divide
 from lstm_jax.train.padding import crop, embed

@@ -6,7 +6,7 @@ import pytest
 from fabricated import trial
 
 from lstm_jax.analysis.language_report import both, readme_section
-from lstm_jax.studies.collect import load_table, write_rows, write_table
+from lstm_jax.studies.collect import read_table, write_rows, write_table
 from lstm_jax.studies.language import Score
 
 SCORES = [
@@ -17,7 +17,7 @@ SCORES = [
 
 def test_models_stand_in_the_order_of_their_scores_the_published_one_among_them(tmp_path):
     write_table(tmp_path / "scores.csv", Score, SCORES)
-    assert load_table(tmp_path / "scores.csv", Score) == SCORES
+    assert read_table(tmp_path / "scores.csv", Score) == SCORES
     (tmp_path / "manifest.json").write_text('{"commit": "0123456789abcdef", "dirty": false, "processor": "a cpu"}')
     text = readme_section(tmp_path)
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| tiny_shakespeare")]

@@ -12,7 +12,7 @@ import pytest
 
 from lstm_jax.analysis.documents_report import readme_section
 from lstm_jax.datasets import DATASETS
-from lstm_jax.studies.collect import load_table
+from lstm_jax.studies.collect import read_table
 from lstm_jax.studies.documents import Score
 from lstm_jax.train import load_run
 
@@ -72,7 +72,7 @@ def test_a_run_scores_networks_beside_counts_and_takes_gates_away(experiment, te
     out = tmp_path / "out"
     arguments = ["--data", "speeches", "--out", str(out)]
     assert experiment.main(arguments) == 0
-    scores = load_table(out / "quick" / "scores.csv", Score)
+    scores = read_table(out / "quick" / "scores.csv", Score)
     assert [(score.model, score.unit) for score in scores][3:] == [("NP", "words"), ("NP", "bytes")]
     assert scores[2].auc > 0.9, "counts tell these two apart"
     assert load_run(out / "quick" / "runs" / "speeches-NP")[0].data.batching == "bucketed"

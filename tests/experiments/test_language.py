@@ -15,7 +15,7 @@ import lstm_jax.studies.language
 from lstm_jax.analysis.language_report import readme_section
 from lstm_jax.datasets.texts import examples, view
 from lstm_jax.datasets.tiny_shakespeare import SYMBOLS
-from lstm_jax.studies.collect import load_table
+from lstm_jax.studies.collect import read_table
 from lstm_jax.studies.language import Score
 from lstm_jax.train import load_run
 
@@ -61,7 +61,7 @@ def test_a_network_is_trained_scored_beside_counts_and_not_trained_again(experim
     monkeypatch.setitem(experiment.SCALES, "best", scale)
     out = tmp_path / "language"
     assert experiment.main(["--preset", "best", "--out", str(out)]) == 0
-    scores = load_table(out / "best" / "scores.csv", Score)
+    scores = read_table(out / "best" / "scores.csv", Score)
     names = [score.model for score in scores]
     assert names[0] == "single symbols, counted" and names[2:] == ["NP", "NP, still learning"]
     assert scores[1].test < scores[0].test and scores[3].parameters == scores[2].parameters > 0

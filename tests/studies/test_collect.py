@@ -13,9 +13,9 @@ from lstm_jax.studies.collect import (
     TrialLog,
     find_results,
     forget,
-    load_table,
     read_log,
     read_rows,
+    read_table,
     write_rows,
     write_table,
 )
@@ -71,10 +71,10 @@ class Verdict(NamedTuple):
 def test_truth_values_of_any_table_come_back_and_other_words_are_named(tmp_path):
     path, said = tmp_path / "made on the way" / "table.csv", [Verdict("a, b", False), Verdict("c", True)]
     write_table(path, Verdict, said)
-    assert load_table(path, Verdict) == said
+    assert read_table(path, Verdict) == said
     path.write_text(path.read_text().replace("True", "yes"))
     with pytest.raises(ValueError, match="table.csv, line 3: column 'right' cannot be read from 'yes'"):
-        load_table(path, Verdict)
+        read_table(path, Verdict)
 
 
 def test_a_missing_column_and_a_missing_file_are_named(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from lstm_jax.studies import documents
-from lstm_jax.studies.collect import load_table, write_table
+from lstm_jax.studies.collect import read_table, write_table
 from lstm_jax.studies.documents import (
     Score,
     best_threshold,
@@ -102,4 +102,4 @@ def test_counts_find_a_telling_word_and_the_majority_does_not(told_apart, tmp_pa
     assert scores[0].auc == 0.5 and scores[0].f1 == 0 and 0.6 < scores[0].accuracy < 0.9
     assert all(score.auc > 0.85 and score.f1 > 0.7 for score in scores[1:])
     write_table(tmp_path / "scores.csv", Score, scores)
-    assert load_table(tmp_path / "scores.csv", Score) == scores and isinstance(scores[0], Score)
+    assert read_table(tmp_path / "scores.csv", Score) == scores and isinstance(scores[0], Score)

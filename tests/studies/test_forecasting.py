@@ -13,7 +13,7 @@ from lstm_jax.analysis.forecast_report import fan_figure, publish, readme_sectio
 from lstm_jax.datasets.ett import ENDS
 from lstm_jax.datasets.series import view, windows
 from lstm_jax.studies import forecasting
-from lstm_jax.studies.collect import load_table, write_table
+from lstm_jax.studies.collect import read_table, write_table
 from lstm_jax.studies.forecasting import Plan, ScoreRow, run
 from lstm_jax.studies.forecasts import sample_forward, score_samples, shorter
 from lstm_jax.studies.subjects import SUBJECTS
@@ -52,7 +52,7 @@ def test_every_model_is_scored_at_every_horizon_on_the_same_windows(finished):
         ("naive, day", -1), ("drift", -1), ("linear", -1), ("NP", 0), ("NP", 1),
     }  # fmt: skip  # a week does not fit into 30 hours
     assert {row.horizon for row in found} == {4, 12} and len({row.windows for row in found}) == 1
-    assert str(load_table(folder / "scores.csv", ScoreRow)) == str(found)
+    assert str(read_table(folder / "scores.csv", ScoreRow)) == str(found)
     scores = {row.model: row for row in found if row.horizon == 12 and row.seed < 1}
     assert scores["naive, day"].mse < 0.2 < scores["drift"].mse  # the rhythm repeats, the line does not
     assert 0.7 < scores["linear"].coverage_80 < 0.9
@@ -105,13 +105,13 @@ def test_the_best_of_a_column_is_bold_and_seeds_become_an_interval(tmp_path):
     assert "| V | 1,000 | **0.400 / 0.420** |" in readme_section(tmp_path), "an interval of two says nothing"
     assert "Diverged, and left out: V 1." in readme_section(tmp_path)
     with pytest.raises(FileNotFoundError, match="run the experiment first"):
-        load_table(tmp_path / "nowhere", ScoreRow)
+        read_table(tmp_path / "nowhere", ScoreRow)
 
 
 def test_scores_come_back_as_they_were(tmp_path):
     found = [ROW, ROW._replace(mse=math.nan, seed=-1)]
     write_table(tmp_path / "scores.csv", ScoreRow, found)
-    assert str(load_table(tmp_path / "scores.csv", ScoreRow)) == str(found)
+    assert str(read_table(tmp_path / "scores.csv", ScoreRow)) == str(found)
 
 
 def test_an_interrupt_in_training_ends_the_comparison_without_scores(finished, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.datasets.sequences import label_each
-from lstm_jax.studies.collect import load_table, write_table
+from lstm_jax.studies.collect import read_table, write_table
 from lstm_jax.studies.pace import Pace, measure_pace
 from lstm_jax.train.config import Config, DataConfig, ModelConfig
 
@@ -30,7 +30,7 @@ def test_every_way_is_timed_in_turn(monkeypatch, tmp_path):
     assert all(one.updates >= one.slowest > 0 and one.first_seconds > 0 for one in paces)
     assert len(said) == 3 + 2 and "round 2 of 2: padded" in said[-1]
     write_table(tmp_path / "a folder to be" / "batching.csv", Pace, paces)
-    assert load_table(tmp_path / "a folder to be" / "batching.csv", Pace) == paces
+    assert read_table(tmp_path / "a folder to be" / "batching.csv", Pace) == paces
 
 
 def test_a_task_has_no_rows_to_put_together():

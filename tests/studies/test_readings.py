@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lstm_jax.datasets.sequences import Sequences
 from lstm_jax.datasets.spoken_strings import WORDS, read_letters
 from lstm_jax.studies import readings
-from lstm_jax.studies.collect import load_table, write_table
+from lstm_jax.studies.collect import read_table, write_table
 from lstm_jax.studies.readings import Reading, error_rates, read_part
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train import Config, DataConfig, ModelConfig, apply_network
@@ -65,4 +65,4 @@ def test_every_utterance_is_read_without_its_padding(monkeypatch, tmp_path):
 def test_readings_come_back_from_their_file(tmp_path):
     found = [Reading("words", "six", "six", "sx", "six"), Reading("strings", "0012", "", "01", "")]
     write_table(tmp_path / "readings.csv", Reading, found)
-    assert load_table(tmp_path / "readings.csv", Reading) == found
+    assert read_table(tmp_path / "readings.csv", Reading) == found
