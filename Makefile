@@ -130,7 +130,7 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/04_battery_1997/README.md
 	@$(BIN)/python experiments/05_long_dependencies/run.py --report experiments/05_long_dependencies/results \
 	  --readme experiments/05_long_dependencies/README.md
-	@for run in goals timing; do $(BIN)/python experiments/05_long_dependencies/run.py \
+	@for run in goals tracking timing; do $(BIN)/python experiments/05_long_dependencies/run.py \
 	  --report experiments/05_long_dependencies/results/$$run \
 	  --readme experiments/05_long_dependencies/README.md --name long_dependencies/$$run; done
 	@$(BIN)/python experiments/06_spoken_digits/run.py --report experiments/06_spoken_digits/results \

@@ -21,6 +21,8 @@ REST_INCHES = 0.55
 FOOT_INCHES = 0.75
 """Height of colour bar and legend."""
 FRONTIER = "#D55E00"
+WIDE = 34
+"""Letters of a title that fit above a panel."""
 
 
 def ladder_figure(found: Sequence[Ladder]) -> Figure:
@@ -43,7 +45,9 @@ def ladder_figure(found: Sequence[Ladder]) -> Figure:
         for n, (axes, ladder) in enumerate(zip(panels.flat, found, strict=False)):
             _panel(axes, ladder, most[n // columns])
             criterion = criterion_text(ladder.metric, ladder.higher_is_better, ladder.criterion)
-            axes.set_title(f"{title(n, len(found), ladder.task)}: {criterion}", pad=4, loc="left")
+            name = title(n, len(found), ladder.task)
+            gap = "\n" if len(name + criterion) > WIDE else " "
+            axes.set_title(f"{name}:{gap}{criterion}", pad=4, loc="left")
         for axes in panels.flat[len(found) :]:
             axes.set_visible(False)
         _foot(figure, panels, found)
