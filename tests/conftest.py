@@ -37,6 +37,13 @@ def subnormal_numbers() -> Iterator[None]:
     assert sys.float_info.min / 2 > 0, "this test switched subnormal numbers off for the whole process"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def programs_of_other_files_are_let_go() -> Iterator[None]:
+    """Thousands of compiled programs in one process end in a crash of the compiler (seen with JAX 0.10 and 0.12)."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """Float64 within the test; it stays off elsewhere, as for users."""
