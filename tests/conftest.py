@@ -39,7 +39,9 @@ def subnormal_numbers() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def programs_of_other_files_are_let_go() -> Iterator[None]:
-    """Thousands of compiled programs in one process end in a crash of the compiler (seen with JAX 0.10 and 0.12)."""
+    """Every program holds a few memory maps: of all files together more than Linux grants a process (65,530), and then
+    the compiler crashes without a word.
+    """
     yield
     jax.clear_caches()
 
