@@ -98,14 +98,13 @@ def epoch_steps(data: DataConfig) -> int:
     return -(-len(load(data.name, "train", **view).lengths) // data.batch_size)
 
 
-def study(preset: str, arms: tuple[str, ...], trials: int | None = None) -> Study:
+def study(preset: str, arms: tuple[str, ...], trials: int | None = None, variants: tuple[str, ...] = ()) -> Study:
     """The search of one preset."""
     scale = SCALES[preset]
     tasks = tuple(task(name, scale) for name in arms)
     count = scale.trials if trials is None else trials
-    return Study(
-        f"odyssey ({preset})", tasks, scale.variants, count, search=SEARCH, widths=scale.widths, block=scale.block
-    )
+    cells = variants or scale.variants
+    return Study(f"odyssey ({preset})", tasks, cells, count, search=SEARCH, widths=scale.widths, block=scale.block)
 
 
 def music() -> str:
@@ -128,6 +127,8 @@ class Options:
     """smoke: under a minute; quick: a quarter of an hour on two cores; half: 100 trials of each variant; full: 200."""
     arms: tuple[Literal["jsb_chorales", "bach_chorales", "nottingham", "spoken_digits", "adding"], ...] = ()
     """What is learned; by default the chorales (smoke: adding)."""
+    variants: tuple[str, ...] = ()
+    """Names in `lstm-jax variants`, V among them, instead of the preset's."""
     trials: int | None = None
     """Trials of each variant, instead of the preset's."""
     out: Path | None = None
@@ -142,7 +143,7 @@ def main(arguments: list[str]) -> int:
     options = tyro.cli(Options, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
     arms = options.arms or (("adding",) if options.preset == "smoke" else (music(),))
     out = options.out or Path("results/odyssey") / options.preset
-    conduct(study(options.preset, arms, options.trials), out, options.overwrite, options.part)
+    conduct(study(options.preset, arms, options.trials, options.variants), out, options.overwrite, options.part)
     return 0
 
 

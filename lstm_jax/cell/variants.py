@@ -127,6 +127,7 @@ VARIANTS = _named(
     CIFG={"forget_gate": "coupled"},
     NP={"peepholes": False},
     FGR={"gate_recurrence": True},
+    CIFG_NOAF={"forget_gate": "coupled", "block_output": "identity"},
     LSTM1997={
         "forget_gate": "open",
         "peepholes": False,
@@ -154,7 +155,7 @@ VARIANTS = _named(
     GRU={**_GATED_UNIT, "reset_gate": "learned"},
     MGU={**_GATED_UNIT, "reset_gate": "coupled"},
 )
-"""The nine cells of 2015, the cell of 1997, and the baselines, by name."""
+"""The nine cells of 2015, one that takes two of their steps at once, the cell of 1997, and the baselines, by name."""
 
 SUMMARIES = MappingProxyType(
     {
@@ -167,6 +168,7 @@ SUMMARIES = MappingProxyType(
         "CIFG": "coupled input and forget gates: f = 1 - i",
         "NP": "no peepholes",
         "FGR": "full gate recurrence: gates see the gates of the step before",
+        "CIFG_NOAF": "coupled gates and no output activation function: f = 1 - i, h(x) = x",
         "LSTM1997": "the cell of 1997: no forget gate, gates fed back everywhere, truncated gradient",
         "RNN": "tanh recurrent network: no gates, no memory cell",
         "RELU": "relu recurrent network: no gates, no memory cell; the IRNN with the initial weights of scheme irnn",

@@ -69,11 +69,6 @@ def signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}"
 
 
-def undecidable(why: str) -> Callable[[Search], Decision]:
-    """No verdict, whatever the results."""
-    return lambda search: Decision(OPEN, why)
-
-
 def hurts(variant: str) -> Callable[[Search], Decision]:
     """Confirmed by a significant loss on every task; contradicted by one task that excludes a loss."""
 
@@ -108,6 +103,23 @@ def nothing_gains(variants: Sequence[str]) -> Callable[[Search], Decision]:
         largest = [min((x for x in losses if x.task == task.task), key=_mean, default=None) for task in search.tasks]
         shown = [loss for loss in losses if loss.verdict == "better"] or [loss for loss in largest if loss is not None]
         return Decision(verdict, _told(search, shown, variants, "Least loss" if len(variants) > 1 else "Loss"))
+
+    return decide
+
+
+def rescued(variant: str, remedied: str) -> Callable[[Search], Decision]:
+    """A loss on every task that a second change excludes; contradicted by one task where it stays significant."""
+
+    def decide(search: Search) -> Decision:
+        losses = _losses(search, (variant, remedied))
+        failed = [loss for loss in losses if loss.variant == variant]
+        remedies = [loss for loss in losses if loss.variant == remedied]
+        supported = [loss.verdict == "worse" for loss in failed] + [loss.excluded for loss in remedies]
+        found = combine(supported, [loss.verdict == "worse" for loss in remedies])
+        complete = len(failed) == len(remedies) == len(search.tasks)
+        missing = "" if remedies or not losses else f" {remedied} was not run."
+        told = _told(search, losses, (variant, remedied))
+        return Decision(OPEN if found == CONFIRMED and not complete else found, told + missing)
 
     return decide
 

@@ -16,20 +16,21 @@ from typing import NamedTuple
 import numpy as np
 
 NINE = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
-NAMES = (*NINE, "LSTM1997", "RNN", "RELU", "GRU", "MGU")
+NAMES = (*NINE, "CIFG_NOAF", "LSTM1997", "RNN", "RELU", "GRU", "MGU")
 
 GATES = {name: "ifo" for name in NAMES} | {
     "NIG": "fo",
     "NFG": "io",
     "NOG": "if",
     "CIFG": "io",
+    "CIFG_NOAF": "io",
     "LSTM1997": "io",
     "RNN": "",
     "RELU": "",
     "GRU": "ir",
     "MGU": "i",
 }
-WITH_PEEPHOLES = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "FGR")
+WITH_PEEPHOLES = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "FGR", "CIFG_NOAF")
 
 
 class CellState(NamedTuple):
@@ -83,7 +84,7 @@ def one_step(name: str, w: Mapping[str, np.ndarray], x: np.ndarray, c: np.ndarra
         new_c = z + c * gates["f"]
     elif name in ("NFG", "LSTM1997"):
         new_c = z * every_cell(gates["i"]) + c
-    elif name in ("CIFG", "GRU", "MGU"):
+    elif name in ("CIFG", "CIFG_NOAF", "GRU", "MGU"):
         new_c = z * gates["i"] + c * (1.0 - gates["i"])
     elif name in ("RNN", "RELU"):
         new_c = z
@@ -95,7 +96,7 @@ def one_step(name: str, w: Mapping[str, np.ndarray], x: np.ndarray, c: np.ndarra
 
     if name == "LSTM1997":
         new_y = (2.0 * logistic(new_c) - 1.0) * every_cell(gates["o"])
-    elif name == "NOAF":
+    elif name in ("NOAF", "CIFG_NOAF"):
         new_y = new_c * gates["o"]
     elif name in ("GRU", "MGU"):
         new_y = new_c

@@ -156,6 +156,17 @@ def test_what_is_only_recalled_is_never_printed_as_a_fact():
     assert "8.38 (recalled)" in found.evidence and "8.38 nats (recalled)" in found.rule
 
 
-def test_claim_16_is_beyond_these_results():
-    found = verdict(16, arms(EQUAL))
-    assert found.verdict == "not decided" and "neither is among the results" in found.evidence
+@pytest.mark.parametrize(
+    ("music", "spread", "expected"),
+    [
+        ({"V": 8.5, "NOAF": 9.0, "CIFG_NOAF": 8.5}, TIGHT, "confirmed"),
+        ({"V": 8.5, "NOAF": 9.0, "CIFG_NOAF": 9.0}, TIGHT, "contradicted"),
+        ({"V": 8.5, "NOAF": 8.5, "CIFG_NOAF": 8.5}, TIGHT, "not decided"),
+        ({"V": 8.5, "NOAF": 9.0, "CIFG_NOAF": 8.5}, WIDE, "not decided"),
+        ({"V": 8.5, "NOAF": 9.0}, TIGHT, "not decided"),
+        ({"V": 8.5, "CIFG_NOAF": 8.5}, TIGHT, "not decided"),
+        ({"V": 8.5}, TIGHT, "not decided"),
+    ],
+)
+def test_claim_16_stands_where_coupled_gates_undo_the_loss_and_falls_where_they_do_not(music, spread, expected):
+    assert verdict(16, arms(music, spread=spread)).verdict == expected
