@@ -122,7 +122,7 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --name gate_ablation/$$run --readme experiments/01_gate_ablation/README.md; done
 	@$(BIN)/python -m lstm_jax report experiments/02_odyssey/results --name odyssey \
 	  --readme README.md experiments/02_odyssey/README.md
-	@for arm in spoken_digits nottingham; do $(BIN)/python -m lstm_jax report experiments/02_odyssey/results/$$arm \
+	@for arm in spoken_digits nottingham coupled; do $(BIN)/python -m lstm_jax report experiments/02_odyssey/results/$$arm \
 	  --name odyssey/$$arm --readme experiments/02_odyssey/README.md; done
 	@$(BIN)/python experiments/03_gates_and_init/run.py --report experiments/03_gates_and_init/results \
 	  --readme experiments/03_gates_and_init/README.md

@@ -187,6 +187,9 @@ def _pace(found: Sequence[TrialResult]) -> str:
     """What one core did in a second, over all rows."""
     rows = by_row(found)
     steps, seconds = (sum(getattr(trials[0], name) for trials in rows.values()) for name in ("steps", "seconds"))
+    told = f"{steps / max(seconds, 1e-9) / 1e6:.2g} million steps"
     whole = [trials for name, trials in rows.items() if not BATTERY[name].streams]
+    if not whole:  # a stream has no number of sequences worth telling
+        return f"{told} a second"
     sequences = sum(trial.seen for trials in whole for trial in trials) / max(sum(t[0].seconds for t in whole), 1e-9)
-    return f"{steps / max(seconds, 1e-9) / 1e6:.2g} million steps, {sequences:,.0f} sequences a second"
+    return f"{told}, {sequences:,.0f} sequences a second"

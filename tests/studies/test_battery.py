@@ -217,6 +217,7 @@ def test_the_table_shows_ours_beside_theirs_and_names_what_was_not_run():
     assert "| 20,000 | – | – | 31,390 | – |" in alone
     left = text.split("Not run as printed: ")[1]
     assert "`reber-1`" in left and "`adding-100`" not in left
+    assert "sequences a second" in text
 
 
 def test_streams_show_their_best_test_and_no_mean_that_was_not_published():
@@ -226,6 +227,7 @@ def test_streams_show_their_best_test_and_no_mean_that_was_not_published():
     assert "1 of 2" in line and "others not within 30,000" in line and "| 18,889 |" in line
     assert line.endswith("| 500.00 | 500,065 (130 to 1,000,000) | – |")
     counted = table([trial("anbn-10", n, (7 + n, 0), best_test=12.0 + n) for n in range(3)])
+    assert "million steps a second" in counted and "sequences a second" not in counted
     assert "| 13 (12 to 14) | 1,000 |" in counted and "best test | paper |" in counted
     assert "best test |" in text and "1 of 1 [21, 100 %] | 100 % | yes | 900 | – | – | – | – |" in text
 
