@@ -207,7 +207,7 @@ CLAIMS = (
         "coupled gates, as in the GRU, bound it",
         "secondary",
         "Confirmed if on every task NOAF is significantly worse and CIFG_NOAF, which couples the gates as well, "
-        "is not, with an interval that excludes a loss of more than 1 %; contradicted if CIFG_NOAF is on any.",
+        "is not, with an interval that excludes a loss of more than 1 %; contradicted if both are on any.",
         rules.rescued("NOAF", "CIFG_NOAF"),
         "How large the cell states became was not kept.",
     ),

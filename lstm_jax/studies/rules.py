@@ -108,16 +108,19 @@ def nothing_gains(variants: Sequence[str]) -> Callable[[Search], Decision]:
 
 
 def rescued(variant: str, remedied: str) -> Callable[[Search], Decision]:
-    """A loss on every task that a second change excludes; contradicted by one task where it stays significant."""
+    """A loss on every task that a second change excludes; contradicted by one task where both lose significantly."""
 
     def decide(search: Search) -> Decision:
         losses = _losses(search, (variant, remedied))
-        failed = [loss for loss in losses if loss.variant == variant]
-        remedies = [loss for loss in losses if loss.variant == remedied]
-        supported = [loss.verdict == "worse" for loss in failed] + [loss.excluded for loss in remedies]
-        found = combine(supported, [loss.verdict == "worse" for loss in remedies])
-        complete = len(failed) == len(remedies) == len(search.tasks)
-        missing = "" if remedies or not losses else f" {remedied} was not run."
+        of = {(loss.variant, loss.task): loss for loss in losses}
+        tasks = [task.task for task in search.tasks if {(variant, task.task), (remedied, task.task)} <= of.keys()]
+        pairs = [(of[variant, task], of[remedied, task]) for task in tasks]
+        found = combine(
+            [alone.verdict == "worse" and both.excluded for alone, both in pairs],
+            [alone.verdict == both.verdict == "worse" for alone, both in pairs],
+        )
+        complete = len(pairs) == len(search.tasks)
+        missing = "" if not losses or any(loss.variant == remedied for loss in losses) else f" {remedied} was not run."
         told = _told(search, losses, (variant, remedied))
         return Decision(OPEN if found == CONFIRMED and not complete else found, told + missing)
 

@@ -157,16 +157,32 @@ def test_what_is_only_recalled_is_never_printed_as_a_fact():
 
 
 @pytest.mark.parametrize(
-    ("music", "spread", "expected"),
+    ("music", "speech", "spread", "expected"),
     [
-        ({"V": 8.5, "NOAF": 9.0, "CIFG_NOAF": 8.5}, TIGHT, "confirmed"),
-        ({"V": 8.5, "NOAF": 9.0, "CIFG_NOAF": 9.0}, TIGHT, "contradicted"),
-        ({"V": 8.5, "NOAF": 8.5, "CIFG_NOAF": 8.5}, TIGHT, "not decided"),
-        ({"V": 8.5, "NOAF": 9.0, "CIFG_NOAF": 8.5}, WIDE, "not decided"),
-        ({"V": 8.5, "NOAF": 9.0}, TIGHT, "not decided"),
-        ({"V": 8.5, "CIFG_NOAF": 8.5}, TIGHT, "not decided"),
-        ({"V": 8.5}, TIGHT, "not decided"),
+        ((9.0, 8.5), None, TIGHT, "confirmed"),
+        ((9.0, 8.5), (70.0, 80.0), TIGHT, "confirmed"),
+        ((9.0, 8.5), (70.0, 70.0), TIGHT, "contradicted"),
+        ((9.0, 9.0), None, TIGHT, "contradicted"),
+        ((8.5, 9.0), None, TIGHT, "not decided"),
+        ((8.5, 8.5), None, TIGHT, "not decided"),
+        ((9.0, 8.5), (80.0, 80.0), TIGHT, "not decided"),
+        ((9.0, 8.5), (70.0,), TIGHT, "not decided"),
+        ((9.0, 8.5), (), TIGHT, "not decided"),
+        ((9.0, 8.5), None, WIDE, "not decided"),
+        ((9.0,), None, TIGHT, "not decided"),
+        ((), None, TIGHT, "not decided"),
     ],
 )
-def test_claim_16_stands_where_coupled_gates_undo_the_loss_and_falls_where_they_do_not(music, spread, expected):
-    assert verdict(16, arms(music, spread=spread)).verdict == expected
+def test_claim_16_stands_where_coupled_gates_undo_the_loss_and_falls_where_they_do_not(
+    music, speech, spread, expected
+):
+    names = ("V", "NOAF", "CIFG_NOAF")
+    means = dict(zip(names, (8.5, *music), strict=False))
+    spoken = None if speech is None else dict(zip(names, (80.0, *speech), strict=False))
+    assert verdict(16, arms(means, spoken, spread)).verdict == expected
+
+
+def test_claim_16_says_when_its_cell_was_not_run():
+    absent = "CIFG_NOAF was not run."
+    assert absent in verdict(16, arms({"V": 8.5, "NOAF": 9.0})).evidence
+    assert absent not in verdict(16, arms({"V": 8.5, "NOAF": 9.0, "CIFG_NOAF": 8.5})).evidence
