@@ -28,7 +28,7 @@ from lstm_jax.cli.study import conduct
 from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.budget import matched_size
 from lstm_jax.studies.collect import Row, find_results, read_rows, write_rows
-from lstm_jax.studies.ladder import label
+from lstm_jax.studies.ladder import LENGTH, label
 from lstm_jax.studies.plan import Study
 from lstm_jax.studies.rates import at_rate, best_rates, chosen_rates, write_rates
 from lstm_jax.tasks import TASKS
@@ -65,13 +65,14 @@ LOOKS = 10
 class Ladder:
     """One task: its lengths, the steps of a run at every length, its other options.
 
-    ``learned``: the length of training, where it is shorter than the one that is tested; ``tested``: further options
-    of the test. ``rate``: of learning, where no file says it.
+    ``grows``: the option that the lengths are values of. ``learned``: the length of training, where it is shorter than
+    the one that is tested; ``tested``: further options of the test. ``rate``: of learning, where no file says it.
     """
 
     lengths: tuple[int, ...]
     steps: int
     options: Mapping[str, Option] = field(default_factory=dict)
+    grows: str = LENGTH
     learned: int | None = None
     tested: Mapping[str, Option] = field(default_factory=dict)
     rate: float = CANDIDATES[1]
@@ -97,17 +98,25 @@ SCALES = {
     "smoke": Scale({"adding": Ladder((4, 8), 20)}, 2, 200, 8, 100, variants=("V", "RNN"), tuned=False),
     "quick": Scale(
         {
-            "adding": Ladder((25, 75, 150), 800),
-            "copy": Ladder((5, 15, 40), 2500, {"remember": 3, "symbols": 4}),
-            "temporal_order": Ladder((20, 50, 100), 800),
-            "parity": Ladder((5, 15, 40), 1500),
+            "adding": Ladder((25, 75, 150), 800), "copy": Ladder((5, 15, 40), 2500, {"remember": 3, "symbols": 4}),
+            "temporal_order": Ladder((20, 50, 100), 800), "parity": Ladder((5, 15, 40), 1500),
         },
         seeds=5, parameters=1500, batch=16,
     ),
+    "modern": Scale(
+        {
+            "variable_copy": Ladder((5, 15, 40), 2500, {"remember": 3, "symbols": 4}),
+            "selective_copy": Ladder((16, 48, 144), 1500, {"remember": 4, "symbols": 4}),
+            **{task: Ladder((5, 15, 50), 800, {"length": 250}, "stretch") for task in ("time_warp", "time_padding")},
+            "delayed_xor": Ladder((10, 30, 100), 1500), "anbmbman": Ladder((5, 10, 20), 1500),
+            "mackey_glass": Ladder((84, 168, 336), 800, {"length": 200}, "horizon"),
+            "lorenz": Ladder((20, 40, 80), 800, {"length": 200}, "horizon"),
+        },
+        seeds=5, parameters=1500, batch=16, tuned=False, started=("variable_copy",),
+    ),
     "goals": Scale(
         {
-            "copy": Ladder((500,), 60_000, rate=0.005),
-            "adding": Ladder((750,), 8000),
+            "copy": Ladder((500,), 60_000, rate=0.005), "adding": Ladder((750,), 8000),
             "anbncn": Ladder((120,), 6000, learned=40, tested={"shortest": 41}),
             "parity": Ladder((500,), 4000, learned=40, tested={"shortest": 500}),
         },
@@ -127,10 +136,8 @@ SCALES = {
     ),
     "default": Scale(
         {
-            "adding": Ladder((50, 100, 200, 400), 4000),
-            "copy": Ladder((10, 30, 100, 300), 6000),
-            "temporal_order": Ladder((50, 100, 200, 400), 4000),
-            "parity": Ladder((10, 20, 40, 80), 6000),
+            "adding": Ladder((50, 100, 200, 400), 4000), "copy": Ladder((10, 30, 100, 300), 6000),
+            "temporal_order": Ladder((50, 100, 200, 400), 4000), "parity": Ladder((10, 20, 40, 80), 6000),
             "selective_copy": Ladder((32, 64, 128, 256), 6000, {"remember": 8, "symbols": 8}),
         },
         seeds=5, parameters=6000, batch=32, eval_size=1000,
@@ -143,8 +150,7 @@ SCALES = {
             "selective_copy": Ladder((64, 256, 1024, 4096), 40_000),
             "temporal_order": Ladder((100, 200, 400, 800, 1600), 20_000, {"relevant": 3}),
             "delayed_xor": Ladder((50, 100, 200, 400, 800), 20_000),
-            "parity": Ladder((20, 40, 100, 200, 500), 40_000),
-            "anbncn": Ladder((10, 20, 40, 80, 160), 20_000),
+            "parity": Ladder((20, 40, 100, 200, 500), 40_000), "anbncn": Ladder((10, 20, 40, 80, 160), 20_000),
         },
         seeds=20, parameters=20_000, batch=64, eval_size=2000,
     ),
@@ -159,8 +165,8 @@ def entrants(preset: str, task: str) -> tuple[str, ...]:
 def run_of(preset: str, task: str, length: int) -> Config:
     """One task at one length: Adam, gradient norm clipped at 1, rate falling to 0 (cosine)."""
     scale, ladder = SCALES[preset], SCALES[preset].ladders[task]
-    options = {"length": ladder.learned or length, **ladder.options}
-    tested = {"length": length, **ladder.tested} if ladder.learned else {}
+    options = {ladder.grows: ladder.learned or length, **ladder.options}
+    tested = {ladder.grows: length, **ladder.tested} if ladder.learned else {}
     size = scale.eval_size
     return Config(
         optimizer=OptimizerConfig(learning_rate=ladder.rate, schedule="cosine"),
@@ -179,9 +185,10 @@ def model_of(name: str, config: Config, parameters: int) -> ModelConfig:
 def study(preset: str, task: str, rates: Path = CHOSEN) -> Study:
     """The ladder of one task: every entrant at every length."""
     scale, names = SCALES[preset], entrants(preset, task)
-    runs = {label(task, length): run_of(preset, task, length) for length in scale.ladders[task].lengths}
+    ladder = scale.ladders[task]
+    runs = {label(task, length, ladder.grows): run_of(preset, task, length) for length in ladder.lengths}
     cells = [(task, name) for name in names]
-    own = chosen_rates(rates, cells, scale.ladders[task].rate) if scale.tuned else {}
+    own = chosen_rates(rates, cells, ladder.rate) if scale.tuned else {}
     return Study(
         f"{NAME} ({preset}), {task}",
         tuple(runs.items()),
@@ -230,9 +237,9 @@ def gather(preset: str, out: Path) -> list[Row]:
 class Options:
     """Up to which length is a task learned? Twelve cells of equal size on ladders of lengths."""
 
-    preset: Literal["smoke", "quick", "goals", "tracking", "timing", "default", "full"] = "quick"
-    """smoke: means nothing; quick: 20 minutes on two cores; goals: V at great lengths; tracking: states of finite
-    machines, beyond the lengths that were learned; timing: what peepholes are for; default: half a day; full."""
+    preset: Literal["smoke", "quick", "modern", "goals", "tracking", "timing", "default", "full"] = "quick"
+    """smoke: means nothing; quick: 20 minutes on two cores; modern: eight tasks more; goals: V at great lengths;
+    tracking: finite machines at lengths never learned; timing: what peepholes are for; default: half a day; full."""
     tasks: tuple[str, ...] = ()
     """Only these tasks of the preset; the report shows all that were run."""
     out: Path | None = None

@@ -10,7 +10,7 @@ from lstm_jax.analysis.ladder_report import criterion_text
 from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled, title
 from lstm_jax.analysis.report import DASH, MARKS
 from lstm_jax.studies.grid import SEPARATOR
-from lstm_jax.studies.ladder import Climb, Ladder
+from lstm_jax.studies.ladder import Climb, Ladder, axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def _panel(axes: Axes, ladder: Ladder, most: int) -> None:
     axes.tick_params(length=0, pad=2)
     axes.xaxis.tick_top()
     axes.annotate(
-        "T",
+        axis(ladder.task),
         (0, 1),
         (-4, 3),
         xycoords="axes fraction",

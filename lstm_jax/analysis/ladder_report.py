@@ -9,7 +9,7 @@ from pathlib import Path
 from lstm_jax.analysis.report import DASH, MARKS, markdown, named, number, p_value, write_both
 from lstm_jax.studies.collect import find_results, read_rows
 from lstm_jax.studies.grid import SEPARATOR
-from lstm_jax.studies.ladder import Climb, Criterion, Ladder, Rung, ladders
+from lstm_jax.studies.ladder import Climb, Criterion, Ladder, Rung, axis, ladders
 
 
 def write_ladder_report(folder: Path, out: Path | None = None, reference: str = "V") -> tuple[Path, Path]:
@@ -68,7 +68,7 @@ def goal_table(found: Sequence[Ladder]) -> str:
         (name, *(_goal(by_variant.get(name)) for by_variant in climbs))
         for name in dict.fromkeys(name for by_variant in climbs for name in by_variant)
     ]
-    header = ("variant", *(f"{ladder.task}, T = {ladder.lengths[0]}" for ladder in found))
+    header = ("variant", *(f"{ladder.task}, {axis(ladder.task)} = {ladder.lengths[0]}" for ladder in found))
     solved = "; ".join(_title(ladder) for ladder in found)
     chances = ", ".join(f"{ladder.task} {number(ladder.chance)}" for ladder in found)
     legend = (
@@ -130,7 +130,7 @@ def _title(ladder: Ladder) -> str:
 
 
 def _details(ladder: Ladder) -> str:
-    header = ("variant", "cells", "parameters", *(f"T = {length}" for length in ladder.lengths))
+    header = ("variant", "cells", "parameters", *(f"{axis(ladder.task)} = {length}" for length in ladder.lengths))
     rows = [_detail(climb, ladder) for climb in ladder.climbs]
     diverged = [
         f"{climb.variant} at {length} {rung.diverged}"
@@ -168,10 +168,13 @@ def _legend(found: Sequence[Ladder]) -> str:
     seeds, sizes = ({rung.share.trials for rung in rungs}, {rung.parameters for rung in rungs})
     reference = found[0].reference
     solved = "; ".join(f"{ladder.task}: {_title(ladder).partition(': ')[2]}" for ladder in found)
+    others = any(axis(ladder.task) != "T" for ladder in found)
+    grown = " (or value of the option after the dot)" if others else ""
     text = (
-        f"The largest length T of the ladder that at least half of {_range(seeds)} seeds solve, and all shorter ones "
-        "too; <: not even the shortest; ≥: the longest that was tried. In brackets what Wilson's 95 % intervals of "
-        f"the shares leave open. Solved: test score at the step with the best validation score; {solved}. ▼ fewer, "
+        f"The largest length T of the ladder{grown} that at least half of {_range(seeds)} seeds solve, and all "
+        "shorter ones too; <: not even the shortest; ≥: the longest that was tried. In brackets what Wilson's 95 % "
+        "intervals of the shares leave open. Solved: test score at the step with the best validation score; "
+        f"{solved}. ▼ fewer, "
         f"▲ more trials solved than {reference} over all lengths (exact test, stratified by length, two-sided, 5 %, "
         f"Holm-corrected over the variants of a task). Parameters: {_range(sizes)}."
     )

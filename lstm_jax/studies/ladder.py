@@ -1,6 +1,8 @@
 """Variants x lengths: up to which length is a task learned, and where does each variant break down?
 
-Rows of one task carry the label ``"<task>@<length>"``. The rules, every one of them:
+Rows of one task carry the label ``"<task>@<length>"``; where another option of the task grows, the longest stretch
+of a warped text say, ``"<task>.<option>@<value>"``, and its values are meant wherever lengths are spoken of. The
+rules, every one of them:
 
 * A trial has solved its task when its test score passes the criterion of the task: ``CRITERIA``, written before any
   trial was run. The score is that of the step with the best validation score.
@@ -29,7 +31,9 @@ from lstm_jax.studies.grid import SEPARATOR
 from lstm_jax.studies.shares import Excess, Share, share_of, stratified_exact
 from lstm_jax.studies.statistics import holm
 
-AT = "@"
+AT, OF = "@", "."
+LENGTH = "length"
+"""The option of a task that grows, unless its label names another."""
 HALF = 0.5
 
 
@@ -104,13 +108,13 @@ class Ladder(NamedTuple):
     climbs: tuple[Climb, ...]
 
 
-def label(task: str, length: int) -> str:
-    """What rows call a task at a length."""
-    return f"{task}{AT}{length}"
+def label(task: str, length: int, grows: str = LENGTH) -> str:
+    """What rows call a task at a length, or at a value of another option that grows."""
+    return f"{task}{AT}{length}" if grows == LENGTH else f"{task}{OF}{grows}{AT}{length}"
 
 
 def split_label(text: str) -> tuple[str, int]:
-    """Task and length of a label.
+    """Task, with the option that grows if it is not the length, and length of a label.
 
     Raises:
         UsageError: no length stands there.
@@ -121,6 +125,11 @@ def split_label(text: str) -> tuple[str, int]:
     return task, int(length)
 
 
+def axis(task: str) -> str:
+    """What a ladder's lengths are called: ``T``, or the option that the task's label names."""
+    return task.partition(OF)[2] or "T"
+
+
 def base_of(variant: str, reference: str) -> str:
     """The variant that one is compared with: of one with another start of its gates the variant itself."""
     plain, separator, _ = variant.partition(SEPARATOR)
@@ -129,9 +138,10 @@ def base_of(variant: str, reference: str) -> str:
 
 def criterion_of(task: str, metric: str) -> Criterion:
     """What a trial must pass to have solved the task."""
-    if task not in CRITERIA and metric not in CRITERIA:
+    name = task.partition(OF)[0]
+    if name not in CRITERIA and metric not in CRITERIA:
         raise UsageError(f"{task}: no criterion for the metric {metric!r}; {nearest(metric, CRITERIA)}")
-    return CRITERIA.get(task) or CRITERIA[metric]
+    return CRITERIA.get(name) or CRITERIA[metric]
 
 
 def solved(row: Row) -> bool:

@@ -87,6 +87,15 @@ def test_tasks_of_one_length_show_how_well_they_are_solved(tmp_path):
     assert "adding: mse < 0.01; multiplication" in section and "adding 0.1667" in section
 
 
+def test_an_option_other_than_the_length_is_named_wherever_its_values_stand():
+    made = rows("warp.stretch", V=HIGH, RNN=LOW)
+    table, (axes,) = full_table(ladders(made)), panels(ladder_figure(ladders(made)))
+    assert line(table.split("## warp.stretch:")[1], "variant")[3:5] == ["stretch = 20", "stretch = 50"]
+    assert "or value of the option after the dot" in table and "stretch" in texts(axes)
+    plain = full_table(ladders(rows(V=HIGH)))
+    assert "after the dot" not in plain and "| T = 20 |" in plain
+
+
 def test_diverged_trials_are_told():
     made = rows(V=HIGH)
     lost = [row._replace(diverged=True, test=math.nan) if row.task == "adding@50" else row for row in made]

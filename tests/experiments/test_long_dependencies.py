@@ -82,6 +82,22 @@ def test_tracking_is_asked_at_lengths_that_were_never_learned_of_every_cell(expe
         criterion_of(task, TASKS[task]().metric)
 
 
+def test_the_modern_tasks_grow_in_what_makes_them_hard_and_differ_in_nothing_else(experiment):
+    known = [task for preset in ("quick", "goals", "tracking", "timing") for task in experiment.SCALES[preset].ladders]
+    scale = experiment.SCALES["modern"]
+    assert not set(scale.ladders) & set(known)
+    for task, ladder in scale.ladders.items():
+        plan = experiment.study("modern", task)
+        assert list(plan.variants) == TWELVE + (STARTS if task == "variable_copy" else []) and plan.seeds == 5
+        options = [dict(config.data.options) for _, config in plan.tasks]
+        assert [drawn.pop(ladder.grows) for drawn in options] == list(ladder.lengths) == sorted(ladder.lengths)
+        assert all(drawn == options[0] for drawn in options) and len(options) == 3
+        assert {config.data.name for _, config in plan.tasks} == {task}
+        first = split_label(plan.tasks[0][0])
+        assert first == (task if ladder.grows == "length" else f"{task}.{ladder.grows}", ladder.lengths[0])
+        criterion_of(first[0], TASKS[task]().metric)
+
+
 def test_every_preset_can_be_planned_with_the_rates_that_are_shipped(experiment, capsys):
     for preset, scale in experiment.SCALES.items():
         for task, ladder in scale.ladders.items():

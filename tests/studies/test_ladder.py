@@ -8,7 +8,7 @@ import pytest
 from fabricated import trial
 
 from lstm_jax.names import UsageError
-from lstm_jax.studies.ladder import CRITERIA, base_of, criterion_of, label, ladders, solved, split_label
+from lstm_jax.studies.ladder import CRITERIA, axis, base_of, criterion_of, label, ladders, solved, split_label
 
 GOOD, BAD = 0.001, 0.16
 
@@ -132,3 +132,10 @@ def test_labels_come_apart_again_and_other_ones_are_refused():
         ladders(rows(V={20: 5}), "VV")
     with pytest.raises(ValueError, match="nothing to compare"):
         ladders([])
+
+
+def test_a_label_can_say_which_other_option_grows_and_the_criterion_stays_that_of_the_task():
+    assert label("time_warp", 50, "stretch") == "time_warp.stretch@50" and label("adding", 50, "length") == "adding@50"
+    assert split_label("time_warp.stretch@50") == ("time_warp.stretch", 50)
+    assert axis("time_warp.stretch") == "stretch" and axis("adding") == "T"
+    assert criterion_of("adding.stretch", "mse") == CRITERIA["adding"] != CRITERIA["mse"]
