@@ -120,7 +120,7 @@ SCALES = {
             "anbncn": Ladder((120,), 6000, learned=40, tested={"shortest": 41}),
             "parity": Ladder((500,), 4000, learned=40, tested={"shortest": 500}),
         },
-        seeds=3, parameters=20_000, batch=16, tuned=False, variants=("V", "V, chrono", "V, uniform"),
+        seeds=5, parameters=20_000, batch=16, tuned=False, variants=("V", "V, chrono", "V, uniform"),
         started=("copy", "adding", "anbncn", "parity"),
     ),
     "tracking": Scale(
