@@ -122,15 +122,13 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --name gate_ablation/$$run --readme experiments/01_gate_ablation/README.md; done
 	@$(BIN)/python -m lstm_jax report experiments/02_odyssey/results --name odyssey \
 	  --readme README.md experiments/02_odyssey/README.md
-	@for arm in spoken_digits nottingham coupled; do $(BIN)/python -m lstm_jax report experiments/02_odyssey/results/$$arm \
-	  --name odyssey/$$arm --readme experiments/02_odyssey/README.md; done
 	@$(BIN)/python experiments/03_gates_and_init/run.py --report experiments/03_gates_and_init/results \
 	  --readme experiments/03_gates_and_init/README.md
 	@$(BIN)/python experiments/04_battery_1997/run.py --report experiments/04_battery_1997/results \
 	  --readme experiments/04_battery_1997/README.md
 	@$(BIN)/python experiments/05_long_dependencies/run.py --report experiments/05_long_dependencies/results \
 	  --readme experiments/05_long_dependencies/README.md
-	@for run in goals tracking timing; do $(BIN)/python experiments/05_long_dependencies/run.py \
+	@for run in modern goals tracking timing; do $(BIN)/python experiments/05_long_dependencies/run.py \
 	  --report experiments/05_long_dependencies/results/$$run \
 	  --readme experiments/05_long_dependencies/README.md --name long_dependencies/$$run; done
 	@$(BIN)/python experiments/06_spoken_digits/run.py --report experiments/06_spoken_digits/results \

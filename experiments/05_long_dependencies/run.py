@@ -238,7 +238,7 @@ class Options:
     """Up to which length is a task learned? Twelve cells of equal size on ladders of lengths."""
 
     preset: Literal["smoke", "quick", "modern", "goals", "tracking", "timing", "default", "full"] = "quick"
-    """smoke: means nothing; quick: 20 minutes on two cores; modern: eight tasks more; goals: V at great lengths;
+    """smoke: means nothing; quick: an hour on two cores; modern: eight tasks more; goals: V at great lengths;
     tracking: finite machines at lengths never learned; timing: what peepholes are for; default: half a day; full."""
     tasks: tuple[str, ...] = ()
     """Only these tasks of the preset; the report shows all that were run."""

@@ -242,6 +242,18 @@ def embed(text: str, name: str, section: str) -> str:
     return pattern.sub(lambda _: f"{begin}\n{section}\n{end}", text)
 
 
+def embed_those(text: str, sections: Mapping[str, str]) -> str:
+    """``embed`` for each name whose first marker stands in the text.
+
+    Raises:
+        ValueError: if none does, or as ``embed``.
+    """
+    found = [name for name in sections if f"<!-- begin: {name} -->" in text] or list(sections)
+    for name in found:
+        text = embed(text, name, sections[name])
+    return text
+
+
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
     """A Markdown table; all columns but the first ``left`` are numbers, aligned to the right."""
     rule = [*["---"] * left, *["---:"] * (len(header) - left)]

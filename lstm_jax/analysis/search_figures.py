@@ -79,7 +79,8 @@ def _panel(axes: Axes, task: TaskSearch, reference: str) -> None:
         axes.axhline(published.score, color=LINE, lw=0.9, ls=(0, (1, 1)), zorder=2)
     if low <= task.chance <= high:
         axes.axhline(task.chance, color=CHANCE, lw=0.7, ls=(0, (1, 2)), zorder=2)
-    axes.set_xticks(range(len(task.contenders)), [contender.variant for contender in task.contenders])
+    names = [contender.variant.replace("_", "\n") for contender in task.contenders]  # CIFG_NOAF is twice as wide
+    axes.set_xticks(range(len(names)), names)
     axes.set_xlim(-0.6, len(task.contenders) - 0.4)
     direction = "higher" if task.higher_is_better else "lower"
     axes.set_ylabel(f"test {task.metric} ({direction} is better)", labelpad=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 
 from lstm_jax.analysis.page import Block, Bullets, Heading, Paragraph, Picture, Table, to_html, to_markdown
@@ -11,9 +12,11 @@ from lstm_jax.analysis.search_tables import (
     best_table,
     claims_table,
     detail_table,
+    overview_table,
     run_table,
     shares_table,
     variants_table,
+    verdicts_table,
     winner_table,
 )
 from lstm_jax.studies.claims import ABSENT, Verdict, judge
@@ -22,7 +25,7 @@ from lstm_jax.studies.rules import ENOUGH, MARGIN, is_music
 from lstm_jax.studies.search import RESAMPLES, TREES, Search, TaskSearch, analyse, is_search
 from lstm_jax.studies.tuning import FEW, LARGE, SMALL, SMOOTHER
 
-__all__ = ["is_search", "load_search", "readme_section", "write_search_report"]
+__all__ = ["is_search", "load_search", "readme_section", "short_section", "write_search_report"]
 
 METRICS = {
     "nll": "negative log-likelihood in nats, mean over scored steps",
@@ -31,6 +34,10 @@ METRICS = {
 }
 MUSIC_METRIC = "binary cross-entropy summed over 88 keys, nats, mean over predicted steps"
 BEST, HYPER, IMPORTANCE = "best.png", "hyper.png", "importance.png"
+MARKED = (
+    "▼ worse, ▲ better than {}: Welch's test, two-sided, 5 %, Holm-corrected over the variants of a task, and an "
+    "interval of the difference without 0."
+)
 KNOWN_BY = (
     "The paper's text was not at hand: “known by” says whether a claim was read in its abstract (verified), in "
     "summaries by others (secondary), or is remembered, unseen (recalled)."
@@ -98,6 +105,18 @@ def readme_section(folder: Path, reference: str = "V") -> str:
     return to_markdown([*blocks, marks, *_claims(judge(search)), known]).rstrip("\n")
 
 
+def short_section(folder: Path, reference: str = "V") -> str:
+    """The same in short: a row a variant, a column a task, and of each claim the verdict alone."""
+    search = load_search(folder, reference)
+    cells = named(contender.variant for task in search.tasks for contender in task.contenders)
+    tasks = "; ".join(f"`{task.task}` {task.metric}, {_chosen(task)}" for task in search.tasks)
+    legend = (
+        f"{reference}: mean test score of its best trials by validation; others: the difference from it and its 95 % "
+        f"interval, a bootstrap of all trials that chooses the best anew. {tasks}. {MARKED.format(reference)} {cells}"
+    )
+    return to_markdown([overview_table(search), Paragraph(legend), verdicts_table(judge(search))]).rstrip("\n")
+
+
 def report_blocks(search: Search, verdicts: list[Verdict], figures: tuple[str, ...]) -> list[Block]:
     """The whole report; ``figures`` are the names of those that exist."""
     tasks = ", ".join(task.task for task in search.tasks)
@@ -155,25 +174,29 @@ def _best(search: Search) -> list[Block]:
 
 def _what(task: TaskSearch) -> str:
     metric = MUSIC_METRIC if is_music(task.task) and task.metric == "nll" else METRICS.get(task.metric, "")
-    chosen = sorted({len(contender.chosen) for contender in task.contenders})
-    count = str(chosen[0]) if len(chosen) == 1 else f"{chosen[0]} to {chosen[-1]}"
     direction = "higher" if task.higher_is_better else "lower"
     meaning = f" ({metric})" if metric else ""
     return (
         f"`{task.task}`: test {task.metric}{meaning}, {direction} is better; chance {number(task.chance)}. Each "
-        f"variant by its best {count} trial{'' if chosen == [1] else 's'} of {_trials(task)}, chosen by validation."
+        f"variant by its {_chosen(task)}, chosen by validation."
     )
 
 
-def _trials(task: TaskSearch) -> str:
-    counts = sorted({contender.trials for contender in task.contenders})
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+def _chosen(task: TaskSearch) -> str:
+    """``best 5 trials of 50``."""
+    chosen = _span(len(contender.chosen) for contender in task.contenders)
+    trials = _span(contender.trials for contender in task.contenders)
+    return f"best {chosen} trial{'' if chosen == '1' else 's'} of {trials}"
+
+
+def _span(counts: Iterable[int]) -> str:
+    low, *_, high = 2 * sorted(counts)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _marks(reference: str) -> str:
     return (
-        f"▼ worse, ▲ better than {reference}: Welch's test, two-sided, 5 %, Holm-corrected over the variants of a "
-        "task, and an interval of the difference without 0. Intervals: Student's t of the mean; of the difference a "
+        f"{MARKED.format(reference)} Intervals: Student's t of the mean; of the difference a "
         "bootstrap of all trials that chooses the best anew. Parameters: median of the chosen trials."
     )
 

@@ -44,6 +44,21 @@ def _count(task: TaskSearch, what: str, variant: str | None = None) -> str:
     return str(sum(found)) if found else DASH
 
 
+def overview_table(search: Search) -> Table:
+    """A row a variant, a column a task: mean of the chosen trials less that of the reference, its interval, a mark."""
+    variants = list(dict.fromkeys(contender.variant for task in search.tasks for contender in task.contenders))
+    cells = [{name: _overview(cells) for name, *cells in best_cells(task)} for task in search.tasks]
+    rows = [(variant, *(by_variant.get(variant, DASH) for by_variant in cells)) for variant in variants]
+    header = ("variant", *(f"{task.task} {'↑' if task.higher_is_better else '↓'}" for task in search.tasks))
+    return Table(header, "l" + "r" * len(search.tasks), tuple(rows))
+
+
+def _overview(cells: Sequence[str]) -> str:
+    """Of the reference its mean; of others the difference, its interval and the mark of the verdict."""
+    _, mean, _, difference, between, _, verdict, _ = cells
+    return mean if difference == DASH else f"{difference} {between} {verdict[:1]}".strip()
+
+
 def best_table(task: TaskSearch, reference: str) -> Table:
     """The chosen trials of each variant on one task against the reference: the short table."""
     header = tuple(name.replace("reference", reference) for name in BEST_HEADER)
@@ -173,3 +188,8 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
     header = ("#", "claim", "published", "known by", "here", "evidence")
     rows = [(str(v.number), v.claim, v.published, v.status, v.verdict, v.evidence) for v in verdicts]
     return Table(header, "rlllll", tuple(rows))
+
+
+def verdicts_table(verdicts: Sequence[Verdict]) -> Table:
+    """Each claim and the verdict on it."""
+    return Table(("#", "claim", "here"), "rll", tuple((str(v.number), v.claim, v.verdict) for v in verdicts))

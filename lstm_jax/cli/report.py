@@ -28,7 +28,7 @@ class Options:
     readme: tuple[Path, ...] = ()
     """Markdown files whose overview, between the markers `begin: NAME` and `end: NAME`, is brought up to date."""
     name: str = "gate_ablation"
-    """NAME of the markers."""
+    """NAME of the markers; between those of NAME/short goes the short form that a random search has."""
 
 
 def run(arguments: list[str]) -> int:
@@ -38,10 +38,13 @@ def run(arguments: list[str]) -> int:
     from lstm_jax.train.records import write_atomically
 
     written = publish(options.folder, options.reference, options.out)
-    source = search_report if _holds_search(options.folder) else report
+    shown = (options.folder, options.reference)
+    sections = {options.name: report.readme_section}
+    if _holds_search(options.folder):
+        sections = {options.name: search_report.readme_section, f"{options.name}/short": search_report.short_section}
+    made = {name: section(*shown) for name, section in sections.items()} if options.readme else {}
     for readme in options.readme:
-        section = source.readme_section(options.folder, options.reference)
-        write_atomically(readme, report.embed(readme.read_text(), options.name, section).encode())
+        write_atomically(readme, report.embed_those(readme.read_text(), made).encode())
     print(f"wrote {', '.join(map(str, [*written, *options.readme]))}")
     return DONE
 

@@ -138,8 +138,9 @@ def timing() -> list[BatteryRow]:
         gate_biases=biases,
     )  # fmt: skip
     made = replace(measured, task=TASKS["timed_spikes"](), most=10_000_000, momentum=0.999)
-    rows = _with_and_without("msd", "Measured delays of spikes (2002)", "F = 10, delay 0 or 1", measured, (1.0, 1.0))
-    spikes = _with_and_without("gts", "Timed spikes (2002)", "F = 10, delay 0 or 1", made, (1.0, math.nan))
+    setting, unknown = "F = 10, delay 0 or 1", (math.nan, math.nan)
+    rows = _with_and_without("msd", "Measured delays of spikes (2002)", setting, measured, unknown)
+    spikes = _with_and_without("gts", "Timed spikes (2002)", setting, made, (1.0, math.nan))
     rows += [*spikes, *(chosen(row, "plain-reads-on", rule="plain", stops=False) for row in spikes)]
     linear = replace(net, output="identity")
     for period in (10, 25):

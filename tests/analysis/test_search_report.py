@@ -14,7 +14,7 @@ from fabricated import NINE, SPEECH, around, drawn, scored, trial
 from lstm_jax.analysis.page import Bullets, Heading, Paragraph, Picture, Table, to_html, to_markdown
 from lstm_jax.analysis.report import embed, span
 from lstm_jax.analysis.search_figures import LINE, best_figure
-from lstm_jax.analysis.search_report import readme_section, write_search_report
+from lstm_jax.analysis.search_report import readme_section, short_section, write_search_report
 from lstm_jax.analysis.search_tables import best_table, winner_table
 from lstm_jax.analysis.tuning_figures import hyper_figure, importance_figure
 from lstm_jax.cli.report import publish, run
@@ -169,6 +169,32 @@ def test_the_readme_section_holds_best_trials_and_claims_and_can_be_embedded(wri
     assert "| variant | parameters | mean |" in section and "| 16 | NOAF fails" in section
     text = "a\n<!-- begin: odyssey -->\nold\n<!-- end: odyssey -->\nb\n"
     assert embed(embed(text, "odyssey", section), "odyssey", section).count(section) == 1
+
+
+def test_the_short_form_has_a_column_a_task_marks_and_verdicts_and_no_evidence(tmp_path):
+    good, bad = [9.0 + 0.01 * n for n in range(8)], [9.9 + 0.01 * n for n in range(8)]
+    rows = [*scored("V", good), *scored("NIG", bad), *scored("NP", good)]
+    other = [row._replace(task="other") for row in [*scored("V", bad), *scored("NIG", bad)]]
+    write_rows(tmp_path / "results.csv", [*rows, *other])
+    lines = short_section(tmp_path).splitlines()
+    (nig,) = [line for line in lines if line.startswith("| NIG |")]
+    (peepless,) = [line for line in lines if line.startswith("| NP |")]
+    assert re.fullmatch(r"\| NIG \| \+0\.9 \[[^]]+\] ▼ \| 0 \[[^]]+\] \|", nig), nig
+    assert peepless.endswith("| – |") and "▼" not in peepless
+    assert "| 1 | no variant beats V significantly | not decided |" in lines
+    assert "best 5 trials of 8" in short_section(tmp_path) and "evidence" not in short_section(tmp_path)
+
+
+def test_each_readme_gets_the_forms_that_it_has_markers_for(tmp_path):
+    write_rows(tmp_path / "results.csv", [row for name in NINE[:2] for row in drawn(name, 3, lambda row: 9.0)])
+    readmes = [tmp_path / name for name in ("long.md", "short.md", "neither.md")]
+    for path, name in zip(readmes, ("odyssey", "odyssey/short", "other"), strict=True):
+        path.write_text(f"<!-- begin: {name} -->\n<!-- end: {name} -->\n")
+    long, short, neither = ([str(tmp_path), "--name", "odyssey", "--readme", str(path)] for path in readmes)
+    assert run(long) == run(short) == 0
+    assert readme_section(tmp_path) in readmes[0].read_text() and short_section(tmp_path) in readmes[1].read_text()
+    with pytest.raises(ValueError, match="<!-- begin: odyssey -->"):
+        run(neither)
 
 
 def test_the_command_chooses_the_report_that_fits_the_results(tmp_path, capsys):
