@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -109,6 +110,8 @@ def forget_bias_rule(value: float | GateBias) -> GateBias:
         return value
     if isinstance(value, (bool, str)) or np.ndim(value) != 0:
         raise TypeError(f"forget_bias must be a number, a rule such as chrono(max_lag), or None; got {value!r}")
+    if not isinstance(value, jax.core.Tracer) and not math.isfinite(value):
+        raise ValueError(f"forget_bias must be finite, got {value!r}")
     return lambda key, variant, n, dtype: _forget_only(variant, jnp.full((n,), value, dtype))
 
 
@@ -119,12 +122,12 @@ def chrono(max_lag: float) -> GateBias:
 
     Raises:
         TypeError: ``max_lag`` is not a number.
-        ValueError: 2 steps or fewer.
+        ValueError: 2 steps or fewer, or not finite.
     """
     if not hasattr(max_lag, "__float__") or np.ndim(max_lag) != 0:
         raise TypeError(f"chrono: max_lag must be a number of steps, such as chrono(750.0); got {max_lag!r}")
-    if not max_lag > 2:
-        raise ValueError(f"chrono: max_lag must exceed 2 steps, got {max_lag!r}")
+    if not 2 < max_lag < math.inf:
+        raise ValueError(f"chrono: max_lag must be finite and exceed 2 steps, got {max_lag!r}")
 
     def rule(key: jax.Array, variant: Variant, n: int, dtype: Any) -> dict[str, jax.Array]:
         return _forget_and_input(variant, jnp.log(jax.random.uniform(key, (n,), dtype, 1.0, max_lag - 1.0)))

@@ -60,6 +60,8 @@ def initial_state(
     n = variant.blocks(positive("hidden_size", hidden_size))
     if not isinstance(batch_shape, (tuple, list)):
         raise TypeError(f"batch_shape must be a tuple of sizes, such as (B,) or (), got {batch_shape!r}")
+    if not jnp.issubdtype(jnp.dtype(dtype), jnp.floating):
+        raise ValueError(f"initial_state: dtype must be a floating type, got {jnp.dtype(dtype)}")
     c, y = (jnp.zeros((*batch_shape, hidden_size), dtype) for _ in "cy")  # two buffers: either may be donated
     gates = jnp.zeros((*batch_shape, len(variant.learned_gates), n), dtype) if feeds_gates(variant) else None
     return State(c, y, gates)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.params import widened_dtype
 from lstm_jax.cell.step import State, check_features, initial_state, state_dtype
-from lstm_jax.cell.variants import Variant, positive
+from lstm_jax.cell.variants import Variant, positive, share
 from lstm_jax.unroll.sequence import check_resets
 from lstm_jax.unroll.stack import Stack, States, init_stack, unroll_stack
 
@@ -41,8 +41,7 @@ class Layers:
 
     def __post_init__(self) -> None:
         positive("LSTM: num_layers", self.num_layers)
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"LSTM: dropout must be in [0, 1), the part that is set to 0, got {self.dropout!r}")
+        share("LSTM: dropout", self.dropout)
         self.variant.blocks(self.hidden_size)
 
     @property

@@ -112,6 +112,8 @@ class LSTM(nnx.Module):
 
     def _dropout_key(self, rngs: nnx.Rngs | nnx.RngStream | None) -> jax.Array:
         stream = self.rngs if rngs is None else rngs.dropout if isinstance(rngs, nnx.Rngs) else rngs
+        if not callable(stream):
+            raise TypeError(f"LSTM: rngs must be nnx.Rngs, such as nnx.Rngs(dropout=0), got {stream!r}")
         return stream()
 
     def set_view(self, deterministic: bool | None = None, **others: Any) -> dict[str, Any]:

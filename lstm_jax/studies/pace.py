@@ -17,7 +17,7 @@ from lstm_jax.train.machine import code_label, describe_machine
 from lstm_jax.train.parallel import build_program, devices_for
 from lstm_jax.train.population import stack_hypers
 from lstm_jax.train.program import begin
-from lstm_jax.train.source import load_problem
+from lstm_jax.train.source import DATA, load_problem, stream
 
 
 class Pace(NamedTuple):
@@ -69,7 +69,7 @@ class Runner:
 def runner(config: Config) -> Runner:
     """Before its first update."""
     problem = load_problem(config.data)
-    wasted = problem.wasted_share(config.train.seed)
+    wasted = problem.wasted_share(stream(config.train.seed, DATA))
     if wasted is None:
         raise ValueError(f"expected a data set of sequences, got {config.data.name!r}, which lies in no rows")
     program = build_program(config, problem.loss, devices_for(config, 1))

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lstm_jax.cell.variants import positive
 from lstm_jax.names import UsageError
 from lstm_jax.studies.collect import RESULTS, Row, TrialLog, forget, read_log, set_aside, write_rows
 from lstm_jax.studies.crew import Crew, Train
@@ -118,9 +119,9 @@ def run_study(
         FolderBusyError: another process works on the folder, or on this part of it; the whole and parts exclude each
             other.
         FileExistsError: the folder holds something else than a study.
-        ValueError: a line of the log does not match its checksum.
+        ValueError: a line of the log does not match its checksum; workers below 1, or more than there are devices.
     """
-    folder = Path(folder)
+    folder, workers = Path(folder), None if workers is None else positive("run_study: workers", workers)
     with alone_in(part.folder(folder)):
         for other in sorted(folder.glob(f"{PARTS}/*")) if part == WHOLE else [folder]:
             refuse_busy(other)
@@ -178,7 +179,10 @@ def _default_train(workers: int | None) -> tuple[Train, int]:
 
     from lstm_jax.studies.train_trials import train_trials
 
-    return train_trials, len(jax.local_devices()) if workers is None else workers
+    devices = len(jax.local_devices())
+    if workers is not None and workers > devices:
+        raise UsageError(f"workers={workers}: each has a local device of its own, and there are {devices}")
+    return train_trials, workers or devices
 
 
 class _Conductor:

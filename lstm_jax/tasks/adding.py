@@ -89,8 +89,8 @@ class Adding(Task):
         length_key, value_key, first_key, second_key = jax.random.split(key, 4)
         lengths = draw_lengths(length_key, batch_size, self.length, self.max_length)
         values = jax.random.uniform(value_key, (self.max_length, batch_size), jnp.float32)
-        first = jax.random.randint(first_key, (batch_size,), 0, lengths // 2)
-        second = jax.random.randint(second_key, (batch_size,), lengths // 2, lengths)
+        first = jax.random.randint(first_key, (batch_size,), 0, lengths // 2, dtype=jnp.int32)
+        second = jax.random.randint(second_key, (batch_size,), lengths // 2, lengths, dtype=jnp.int32)
         marked = at(first, self.max_length) | at(second, self.max_length)
         answers = jnp.sum(jnp.where(marked, values, 0.0), axis=0)
         return _batch(values, marked.astype(jnp.float32), lengths, answers)
@@ -144,8 +144,8 @@ class _TwoEarlyMarks(Task):
         length_key, value_key, early_key, other_key = jax.random.split(key, 4)
         steps = self.max_length
         lengths = draw_lengths(length_key, batch_size, self.length, steps)
-        early = jax.random.randint(early_key, (batch_size,), 0, 10)
-        other = jax.random.randint(other_key, (batch_size,), 0, self.length // 2 - 1)
+        early = jax.random.randint(early_key, (batch_size,), 0, 10, dtype=jnp.int32)
+        other = jax.random.randint(other_key, (batch_size,), 0, self.length // 2 - 1, dtype=jnp.int32)
         other = other + (other >= early)  # skip the step that is already marked
         picked = at(early, steps) | at(other, steps)
         drawn = jax.random.uniform(value_key, (steps, batch_size), jnp.float32, self.low, 1.0)

@@ -16,7 +16,7 @@ from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
 from lstm_jax.tasks.symbols import read, show
 from lstm_jax.tasks.task import Task
-from lstm_jax.tasks.timing import answer_at, at, valid
+from lstm_jax.tasks.timing import answer_at, at, coins, valid
 
 GO_ON = 0.9
 """In 2c, the probability that one more distractor follows."""
@@ -60,7 +60,7 @@ class _FirstSymbolReturns(Task):
     def _symbols(self, key: jax.Array, middle: jax.Array) -> Batch:
         """Put x or y before and after ``middle (p - 1, B)``."""
         batch_size = middle.shape[1]
-        first = self.length - 1 + jax.random.bernoulli(key, 0.5, (1, batch_size)).astype(jnp.int32)
+        first = self.length - 1 + coins(key, (1, batch_size)).astype(jnp.int32)
         string = jnp.concatenate([first, middle, first])
         lengths = jnp.full((batch_size,), self.length, jnp.int32)
         return Batch(string[:-1], string[1:], lengths, jnp.ones(string[1:].shape, bool))
@@ -204,9 +204,9 @@ class Lag2c(Task):
         extra_key, class_key, noise_key = jax.random.split(key, 3)
         # k is the number of j >= 1 with u < 0.9^j: the cap is where the table ends.
         survival = jnp.asarray(GO_ON ** np.arange(1, self.longest_extra + 1), jnp.float32)
-        luck = jax.random.uniform(extra_key, (1, batch_size))
+        luck = jax.random.uniform(extra_key, (1, batch_size), jnp.float32)
         lengths = self.length + 3 + jnp.sum(luck < survival[:, None], axis=0, dtype=jnp.int32)
-        classes = jax.random.bernoulli(class_key, 0.5, (batch_size,)).astype(jnp.int32)
+        classes = coins(class_key, (batch_size,)).astype(jnp.int32)
         end, begin, x = self.distractors, self.distractors + 1, self.distractors + 2
         steps = self.max_length
         symbols = jax.random.randint(noise_key, (steps, batch_size), 0, self.distractors, dtype=jnp.int32)

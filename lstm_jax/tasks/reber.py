@@ -15,7 +15,7 @@ from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
 from lstm_jax.tasks.symbols import guessing_cost, read, show
 from lstm_jax.tasks.task import Task
-from lstm_jax.tasks.timing import valid
+from lstm_jax.tasks.timing import coins, valid
 
 ALPHABET = ("B", "T", "P", "S", "X", "V", "E")
 BODY = (
@@ -92,7 +92,7 @@ def _walk(key: jax.Array, batch_size: int, may_follow: jax.Array) -> tuple[jax.A
     A coin decides at each step, unless its side leads to a string that has more symbols left than ``may_follow (T,)``.
     """
     following, edges, to_end = jnp.asarray(NEXT), jnp.asarray(EDGES), jnp.asarray(TO_END)
-    coins = jax.random.bernoulli(key, 0.5, (may_follow.shape[0], batch_size)).astype(jnp.int32)
+    flips = coins(key, (may_follow.shape[0], batch_size)).astype(jnp.int32)
 
     def step(node: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         coin, most = now
@@ -101,7 +101,7 @@ def _walk(key: jax.Array, batch_size: int, may_follow: jax.Array) -> tuple[jax.A
         node = following[node, symbol]
         return node, (symbol, node)
 
-    _, (symbols, nodes) = jax.lax.scan(step, jnp.full((batch_size,), START, jnp.int32), (coins, may_follow))
+    _, (symbols, nodes) = jax.lax.scan(step, jnp.full((batch_size,), START, jnp.int32), (flips, may_follow))
     return symbols, nodes
 
 

@@ -14,7 +14,7 @@ from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_choice, check_integer
 from lstm_jax.tasks.symbols import read, show
 from lstm_jax.tasks.task import Task
-from lstm_jax.tasks.timing import answer_at, at, draw_lengths, valid
+from lstm_jax.tasks.timing import answer_at, at, coins, draw_lengths, valid
 
 ALPHABET = ("E", "B", "X", "Y", "a", "b", "c", "d")
 _E, _B, _X, _Y, _A = range(5)
@@ -86,10 +86,10 @@ class TemporalOrder(Task):
         length_key, noise_key, place_key, symbol_key = jax.random.split(key, 4)
         steps = self.max_length
         lengths = draw_lengths(length_key, batch_size, self.length, steps)
-        symbols = _A + jax.random.randint(noise_key, (steps, batch_size), 0, _NOISE_SYMBOLS)
-        is_y = jax.random.bernoulli(symbol_key, 0.5, (self.relevant, batch_size)).astype(jnp.int32)
+        symbols = _A + jax.random.randint(noise_key, (steps, batch_size), 0, _NOISE_SYMBOLS, dtype=jnp.int32)
+        is_y = coins(symbol_key, (self.relevant, batch_size)).astype(jnp.int32)
         for n, (low, high) in enumerate(self.windows):
-            place = jax.random.randint(jax.random.fold_in(place_key, n), (batch_size,), low - 1, high)
+            place = jax.random.randint(jax.random.fold_in(place_key, n), (batch_size,), low - 1, high, dtype=jnp.int32)
             symbols = jnp.where(at(place, steps), _X + is_y[n][None, :], symbols)
         last = at(lengths - 1, steps)
         symbols = jnp.where(last, _B, symbols.at[0].set(_E))

@@ -72,7 +72,9 @@ class _Spikes(Task):
         """``(T, B)`` each: is there a spike; at spikes, the delay before it (0 at the first); and the one after it."""
         check_batch_size(self.name, batch_size)
         shape = (1 + (self.length - 1) // self.interval, batch_size)  # as many spikes as would fit without delays
-        delays = jnp.asarray(self.delays, jnp.int32)[jax.random.randint(key, shape, 0, self.delays.size)]
+        delays = jnp.asarray(self.delays, jnp.int32)[
+            jax.random.randint(key, shape, 0, self.delays.size, dtype=jnp.int32)
+        ]
         nothing = jnp.zeros((1, batch_size), jnp.int32)
         before = jnp.concatenate([nothing, delays[:-1]])
         times = jnp.concatenate([nothing, jnp.cumsum(self.interval + delays[:-1], axis=0)])

@@ -11,6 +11,11 @@ def draw_lengths(key: jax.Array, batch_size: int, shortest: int, longest: int) -
     return jax.random.randint(key, (batch_size,), shortest, longest + 1, dtype=jnp.int32)
 
 
+def coins(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Fair coins, bool: 32 random bits each, also where 64-bit numbers are on, so that a key draws the same."""
+    return jax.random.bernoulli(key, jnp.float32(0.5), shape)
+
+
 def step_numbers(steps: int) -> jax.Array:
     """``(T, 1)`` int32, the steps counted from 0, ready to compare with a ``(1, B)`` row of positions."""
     return jnp.arange(steps, dtype=jnp.int32)[:, None]

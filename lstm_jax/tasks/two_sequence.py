@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_choice, check_integer
 from lstm_jax.tasks.task import Task
-from lstm_jax.tasks.timing import answer_at, at, draw_lengths, step_numbers, valid
+from lstm_jax.tasks.timing import answer_at, at, coins, draw_lengths, step_numbers, valid
 
 NOISE = ("after", "everywhere")
 TARGETS = {"exact": (1.0, 0.0), "noisy": (0.2, 0.8)}
@@ -24,7 +24,7 @@ TARGET_VARIANCE = 0.1
 
 def _gaussian(key: jax.Array, shape: tuple[int, ...], variance: float) -> jax.Array:
     """Noise of mean 0, rounded to 16 bits after each factor: what a compiler may then fuse changes no number."""
-    rounded = jax.lax.reduce_precision(jax.random.normal(key, shape), exponent_bits=8, mantissa_bits=16)
+    rounded = jax.lax.reduce_precision(jax.random.normal(key, shape, jnp.float32), exponent_bits=8, mantissa_bits=16)
     return jax.lax.reduce_precision(math.sqrt(variance) * rounded, exponent_bits=8, mantissa_bits=16)
 
 
@@ -107,7 +107,7 @@ class TwoSequence(Task):
         length_key, class_key, value_key, noise_key = jax.random.split(key, 4)
         steps = self.max_length
         lengths = draw_lengths(length_key, batch_size, self.length, steps)
-        is_first = jax.random.bernoulli(class_key, 0.5, (batch_size,))
+        is_first = coins(class_key, (batch_size,))
         values = _gaussian(value_key, (steps, batch_size), INPUT_VARIANCE)
         signal = jnp.where(is_first, 1.0, -1.0)[None, :]
         heard = signal if self.noise == "after" else signal + values
@@ -117,7 +117,8 @@ class TwoSequence(Task):
         return Batch(inputs, self._answers(last, is_first), lengths, last), noise_key
 
     def _answers(self, last: jax.Array, is_first: jax.Array) -> jax.Array:
-        return answer_at(last, jnp.where(is_first, *TARGETS[self.targets]))[..., None]
+        first, second = jnp.float32(TARGETS[self.targets])
+        return answer_at(last, jnp.where(is_first, first, second))[..., None]
 
     def solve(self, batch: Batch) -> jax.Array:
         """``(T + T/10, B, 1)``: the noise-free answer for the more likely class at the last step, zero before."""

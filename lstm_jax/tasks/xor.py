@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.tasks.options import check_batch_size, check_integer
 from lstm_jax.tasks.task import Task
-from lstm_jax.tasks.timing import answer_at, at, valid
+from lstm_jax.tasks.timing import answer_at, at, coins, valid
 
 BIT, MARK = 0, 1  # the two input channels
 
@@ -68,7 +68,7 @@ class DelayedXor(Task):
         """Draw a ``Batch`` with inputs ``(T, B, 2)`` and targets ``(T, B)``; a pure function of the key."""
         check_batch_size(self.name, batch_size)
         bit_key, first_key, second_key = jax.random.split(key, 3)
-        bits = jax.random.bernoulli(bit_key, 0.5, (self.length, batch_size))
+        bits = coins(bit_key, (self.length, batch_size))
         first = jax.random.randint(first_key, (batch_size,), 0, self.window, dtype=jnp.int32)
         second = jax.random.randint(second_key, (batch_size,), 0, self.window, dtype=jnp.int32) + self.length // 2
         marked = at(first, self.length) | at(second, self.length)

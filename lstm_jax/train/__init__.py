@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Config",
     "DataConfig",
+    "DropoutConfig",
     "Hyper",
     "Mean",
     "ModelConfig",
@@ -64,7 +65,17 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(
-        ("Config", "DataConfig", "ModelConfig", "OptimizerConfig", "TrainConfig", "from_json", "to_json"), "config"
+        (
+            "Config",
+            "DataConfig",
+            "DropoutConfig",
+            "ModelConfig",
+            "OptimizerConfig",
+            "TrainConfig",
+            "from_json",
+            "to_json",
+        ),
+        "config",
     ),
     **dict.fromkeys(("Summary", "train", "train_part"), "loop"),
     **dict.fromkeys(("describe_machine", "use_whole_machine"), "machine"),

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import typing
+from collections.abc import Mapping
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any
 
@@ -97,6 +98,20 @@ def _option(value: Any, where: str) -> Option:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
+
+
+def pairs_of(what: str, given: Any) -> list[tuple[str, Any]]:
+    """Names and values that were given as a mapping, or as pairs.
+
+    Raises:
+        TypeError: neither.
+    """
+    pairs = list(given.items()) if isinstance(given, Mapping) else given
+    if not isinstance(pairs, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
+    ):
+        raise TypeError(f"{what} must be a mapping such as {{'length': 20}}, or pairs, got {given!r}")
+    return [(str(name), value) for name, value in pairs]
 
 
 def known(record: Any, *names: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from lstm_jax.names import nearest
-from lstm_jax.train.checks import CHOICES, Option, at_least, check_types, known, read_record, type_hints
+from lstm_jax.train.checks import CHOICES, Option, at_least, check_types, known, pairs_of, read_record, type_hints
 
 PAIRS = ("options", "test_options")
 """Settings of the data that are names and values."""
@@ -118,7 +118,7 @@ class OptimizerConfig:
     schedule: str = "constant"
     """Learning rate after the warm-up: constant, cosine, linear (both to 0), exponential (to 1 % of the peak)."""
     warmup_steps: int = 0
-    """Steps of linear rise from 0 to the peak."""
+    """Updates of a linear rise, of which the last has the peak."""
     weight_decay: float = 0.0
     """Decoupled decay of weight matrices (the embedding too), times the learning rate; no biases, no peepholes."""
     ema: float = 0.0
@@ -155,7 +155,8 @@ class DataConfig:
     eval_batch_size: int = 128
     """Sequences evaluated at once; of a text, streams, each of which begins with a blank state."""
     cuts: int = 1
-    """Lengths that batches are cut to: each runs at the shortest that holds it; 1 runs all at the longest."""
+    """Lengths that batches are cut to: each runs at the shortest that holds it; 1 runs all at the longest. So do, with
+    any number, batches under pmap, and trials side by side under vmap without a train.data_seed."""
     batching: str = "random"
     """Sequences of a batch: random, bucketed (those of one cut), packed (rows of several, batch_size counts rows)."""
     test_options: Options = ()
@@ -165,8 +166,7 @@ class DataConfig:
         """Sort the options, so that equal settings are equal records."""
         for field_name in PAIRS:
             given = getattr(self, field_name)
-            pairs = given.items() if isinstance(given, Mapping) else given
-            ordered = tuple(sorted(((str(name), value) for name, value in pairs), key=lambda pair: pair[0]))
+            ordered = tuple(sorted(pairs_of(f"DataConfig: {field_name}", given), key=lambda pair: pair[0]))
             object.__setattr__(self, field_name, ordered)
             names = [name for name, _ in ordered]
             if len(set(names)) < len(names):
@@ -200,7 +200,8 @@ class TrainConfig:
     steps: int = 1000
     """Updates."""
     log_every: int = 50
-    """Steps between rows of metrics.csv; also steps per compiled chunk, the longest wait of an interrupt."""
+    """Most steps between rows of metrics.csv, and in a compiled chunk, the longest wait of an interrupt. A row also
+    ends at each evaluation and checkpoint, and is the mean of the steps since the one before."""
     eval_every: int = 100
     """Steps between evaluations on the validation set."""
     patience: int | None = None

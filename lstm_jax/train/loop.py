@@ -103,7 +103,7 @@ def train(
         check_alone(config, len(seeds))
         data_key = one_order(config, from_disk)
         problem = load_problem(config.data, from_disk)
-        wasted, longest = problem.wasted_share(seeds[0]), longest_chunk(config.train)
+        wasted, longest = problem.wasted_share(data_key), longest_chunk(config.train)
         program = build_program(config, problem.loss, devices_for(config, len(seeds)))
         problem = program.place(problem)
 
@@ -140,11 +140,13 @@ def train(
                         file.append(step, seed, {name: column[n] for name, column in rows.items()})
                 reporter.step(step, describe(problem, rows, running))
                 if step % config.train.checkpoint_every == 0 or step == last:
+                    file.sync()  # no checkpoint is on disk before the rows that led to it
                     saved = save(path, step, trials, config)
                     manifest.write("running")  # with the time so far, for the case of a kill
 
             # -- the end: leave with everything saved, or look at the test set for the first and only time
             if saved != step:
+                file.sync()
                 save(path, step, trials, config)
             if interrupt:
                 manifest.write("interrupted")

@@ -110,6 +110,7 @@ def run_population(
     check_alone(config, len(seeds))
     stacked = stack_hypers(config, len(seeds), hypers)
     loudest = float(stacked.input_noise.max())
+    problem.check_noise(loudest)
     config = replace(config, data=replace(config.data, input_noise=loudest))
     program = build_program(config, problem.loss, devices_for(config, len(seeds)))
     problem = program.place(problem)

@@ -253,12 +253,12 @@ class Manifest:
     def write(self, status: str) -> None:
         """``status``: running, done, interrupted, diverged, failed."""
         self._now |= {"wall_seconds": round(time.perf_counter() - self._clock, 3)}
-        sittings = [*self._sittings, self._now]
-        write_json(self.path, {"status": status, "seeds": list(self.seeds), "sittings": sittings})
+        content = {"status": status, "seeds": list(self.seeds), "sittings": [*self._sittings, self._now]}
+        write_json(self.path, content)
 
 
 class MetricsFile:
-    """metrics.csv: one row for each trial and chunk of steps, on disk as soon as it is written.
+    """metrics.csv: one row for each trial and chunk of steps; what a kill finds written stays.
 
     Numbers have nine digits, which is all of a float32. Nothing in it depends on the clock, so the file of a resumed
     run is that of the run that never stopped.
@@ -272,8 +272,7 @@ class MetricsFile:
         if strange is not None:
             raise ValueError(f"{path} has a row that begins with {strange[0]!r}, expected the number of a step")
         kept = [row for row in rows if int(row[0]) <= last_step]
-        lines = [",".join(row) + "\n" for row in [list(self.columns), *kept]]
-        write_atomically(path, "".join(lines).encode())
+        write_atomically(path, "".join(",".join(row) + "\n" for row in [self.columns, *kept]).encode())
         self._file: TextIO = path.open("a")
 
     def __enter__(self) -> MetricsFile:
@@ -285,14 +284,15 @@ class MetricsFile:
     def append(self, step: int, seed: int, values: Mapping[str, float]) -> None:
         """One row; columns without a value stay empty."""
         numbers = (f"{float(values[name]):.9g}" if name in values else "" for name in self.columns[2:])
-        self._file.write(",".join([str(step), str(seed), *numbers]) + "\n")
-        self._file.flush()
+        print(step, seed, *numbers, sep=",", file=self._file, flush=True)
+
+    def sync(self) -> None:
+        """Have the rows so far survive a loss of power too."""
+        os.fsync(self._file.fileno())
 
 
 def _rows(path: Path) -> list[list[str]]:
-    if not path.is_file():
-        return []
-    content = path.read_bytes()
+    content = path.read_bytes() if path.is_file() else b""
     whole = content[: content.rfind(b"\n") + 1]
     try:
         return [row for row in csv.reader(whole.decode().splitlines()[1:]) if row]

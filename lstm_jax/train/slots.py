@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.cell.variants import positive
 from lstm_jax.names import UsageError
 from lstm_jax.train.config import Config, ModelConfig
 from lstm_jax.train.network import Network, count_parameters, init_network
@@ -86,10 +87,11 @@ def run_trials(
         ValueError: no configs, or some that need another program than the first.
     """
     _check(configs)
+    problem.check_noise(max(config.data.input_noise for config in configs))
     devices = jax.local_devices() if devices is None else devices
     program = build_program(configs[0], problem.loss, devices)
     together = placement_of(configs[0], devices[0]) == "vmap"
-    slots = side_by_side(configs, problem, devices) if slots is None else slots
+    slots = side_by_side(configs, problem, devices) if slots is None else positive("run_trials: slots", slots)
     places = -(-slots // program.devices) * program.devices
     problem = program.place(problem)
     crew = _Crew(configs, problem, program, deque(range(len(configs))))

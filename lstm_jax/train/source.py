@@ -106,10 +106,15 @@ class Problem(Outline):
     validation: Batch
     test: Batch
 
-    def wasted_share(self, seed: int) -> float | None:
-        """Share of the steps computed in an epoch of that seed that are padding; None where nothing lies in rows."""
+    def wasted_share(self, key: jax.Array) -> float | None:
+        """Share of the steps computed in an epoch in that order that are padding; None where nothing lies in rows."""
         rows = isinstance(self.train, DatasetSource | BucketSource)
-        return wasted_share(self.train, self.cuts, stream(seed, DATA)) if rows else None
+        return wasted_share(self.train, self.cuts, key) if rows else None
+
+    def check_noise(self, noise: float) -> None:
+        """Refuse noise on symbols."""
+        if noise > 0 and jnp.issubdtype(self.validation.inputs.dtype, jnp.integer):
+            raise UsageError(f"symbols take no noise, got input_noise={noise}; leave it out")
 
 
 def load_problem(config: DataConfig, from_disk: bool = False) -> Problem:
@@ -243,9 +248,9 @@ def _problem(
         hint = nearest(about.metric, known)
         raise ValueError(f"{about.name}: loss {about.loss!r} has no metric {about.metric!r}; {hint}")
     validation, test = held_out
-    if config.input_noise > 0 and jnp.issubdtype(validation.inputs.dtype, jnp.integer):
-        raise UsageError(f"{config.name}: symbols take no noise, got input_noise={config.input_noise}; leave it out")
-    return Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **_facts(about))
+    problem = Problem(train, validation, test, length=length, cuts=cuts if len(cuts) > 1 else (), **_facts(about))
+    problem.check_noise(config.input_noise)
+    return problem
 
 
 def _text_problem(config: DataConfig, about: Any, take: Any, train: Any, *held_out: Any) -> Problem:

@@ -58,7 +58,8 @@ def starts(resets: jax.Array, valid: jax.Array | None, reverse: bool) -> jax.Arr
     """``(T, B)`` bool: steps before which the state is blank.
 
     ``resets`` marks the first step of each packed sequence, so a reversed direction is blank before the last step of
-    each, which stands just before the first step of the next. Marks in the padding mean nothing.
+    each, which stands just before the first step of the next; no mark stands behind the last in a row, so that it
+    begins in the initial state. Marks in the padding mean nothing.
     """
     if valid is not None:
         resets = resets & valid

@@ -43,7 +43,8 @@ def unroll(
         initial_state: c, y ``(B, H)`` in the state's type; None starts blank.
         reverse: run each sequence from its own end; outputs keep their original positions.
         resets: ``(T, B)`` bool (``(B, T)`` if not ``time_major``), the first step of each packed sequence: the state
-            before it is blank. A reversed direction is blank before the last step of each.
+            before it is blank. A reversed direction is blank before the last step of each but the last in a row, which
+            begins in ``initial_state``.
         backend: ``"scan"`` (plain, any differentiation mode), ``"fused"`` (own reverse loop, faster; no ``jvp`` of the
             values, but of their gradient), ``"native"`` (a CPU kernel, where it was built; no ``jvp`` at all, so a
             Hessian is ``jacrev`` twice), ``"pallas"`` (a kernel for GPUs of compute capability 9.0 and 16-bit weights

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.params import Params, init_params
 from lstm_jax.cell.step import State
-from lstm_jax.cell.variants import Variant, positive, resolve
+from lstm_jax.cell.variants import Variant, positive, resolve, share
 from lstm_jax.unroll.sequence import unroll
 from lstm_jax.unroll.spread import lay_like
 
@@ -76,9 +76,15 @@ def unroll_stack(
         ``ys (T, B, D * H)`` of the last layer, forward then backward, and the final states, one entry a layer.
 
     Raises:
+        TypeError: ``Params`` where a layer is expected.
         ValueError: a stack without a layer, an ``initial_state`` that is not made as the stack is, a rate outside
             [0, 1) or without a key, and whatever ``unroll`` refuses.
     """
+    if isinstance(stack, Params) or any(isinstance(layer, Params) for layer in stack):
+        raise TypeError(
+            "stack holds Params where a layer is expected, a tuple of Params, of one or of both directions: write "
+            "((params,),) for one layer, or run unroll"
+        )
     if not len(stack):
         raise ValueError("the stack has no layers, expected at least one: init_stack makes them")
     if isinstance(initial_state, State):
@@ -88,8 +94,7 @@ def unroll_stack(
         )
     if initial_state is not None and len(initial_state) != len(stack):
         raise ValueError(f"initial_state has {len(initial_state)} entries, the stack has {len(stack)} layers")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+    share("unroll_stack: dropout", dropout)
     states = []
     for n, layer in enumerate(stack):
         if n and dropout > 0:

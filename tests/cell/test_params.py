@@ -84,6 +84,18 @@ def test_forget_bias_is_where_the_forget_gate_starts():
         assert all(not np.any(view[k]) for k in others)
 
 
+@pytest.mark.parametrize("lag", [2, -3.0, float("inf"), float("nan")])
+def test_the_longest_lag_of_chrono_is_finite_and_a_lag(lag):
+    with pytest.raises(ValueError, match="max_lag must be finite and exceed 2 steps"):
+        lj.chrono(lag)
+
+
+@pytest.mark.parametrize("bias", [float("nan"), float("inf"), np.float32("nan")])
+def test_a_forget_bias_is_finite(bias):
+    with pytest.raises(ValueError, match="forget_bias must be finite"):
+        lj.init_params(jax.random.key(0), "V", 3, 4, forget_bias=bias)
+
+
 def test_chrono_draws_lags_uniformly_and_couples_the_input_gate():
     view = lj.gate_view(
         "V", lj.init_params(jax.random.key(0), "V", 1, 4000, forget_bias=chrono(100.0), initializers={"R": jnp_zeros})

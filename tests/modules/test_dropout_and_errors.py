@@ -73,8 +73,9 @@ def test_deterministic_modules_need_no_dropout_stream():
     [
         ({"variant": "LSTM97"}, "did you mean 'LSTM1997'"),
         ({"num_layers": 0}, "num_layers must be an integer >= 1, got 0"),
-        ({"dropout": 1.0}, r"dropout must be in \[0, 1\).*got 1.0"),
-        ({"dropout": -0.1}, r"dropout must be in \[0, 1\).*got -0.1"),
+        ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\).*got 1.0"),
+        ({"dropout": -0.1}, r"dropout must be a number in \[0, 1\).*got -0.1"),
+        ({"dropout": "a"}, r"dropout must be a number in \[0, 1\).*got 'a'"),
         ({"backend": "fussed"}, "did you mean 'fused'"),
         ({"initializers": "odysey"}, "did you mean 'odyssey'"),
     ],
@@ -152,11 +153,16 @@ def test_dropout_takes_a_stream_as_well_as_streams():
     np.testing.assert_array_equal(by_stream, by_streams)
 
 
-@pytest.mark.parametrize("rate", [-0.5, 1.0, 3.0])
+@pytest.mark.parametrize("rate", [-0.5, 1.0, 3.0, "a", True])
 def test_a_stack_refuses_a_rate_that_is_none(rate):
     stack = lj.init_stack(jax.random.key(0), "V", I, H)
-    with pytest.raises(ValueError, match=r"dropout must lie in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"dropout must be a number in \[0, 1\)"):
         lj.unroll_stack("V", stack, XS, dropout=rate)
+
+
+def test_a_bare_key_is_no_stream():
+    with pytest.raises(TypeError, match=r"rngs must be nnx.Rngs, such as nnx.Rngs\(dropout=0\), got"):
+        build(num_layers=2, dropout=0.5)(XS, rngs=jax.random.key(0))
 
 
 def test_a_drawn_carry_needs_a_stream():

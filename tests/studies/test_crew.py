@@ -54,6 +54,12 @@ def test_what_goes_wrong_in_a_worker_is_raised_and_what_was_finished_stays(tmp_p
     assert not set(rest.ran) & set(trouble.ran) or workers == 3, "the last row of a stopped worker may be lost"
 
 
+@pytest.mark.parametrize(("workers", "message"), [(0, "an integer >= 1, got 0"), (99, "workers=99: each has a local")])
+def test_workers_without_a_place_are_refused(tmp_path, workers, message):
+    with pytest.raises(ValueError, match=message):
+        run_study(STUDY, tmp_path, workers=workers)
+
+
 def test_workers_that_begin_at_once_load_the_data_of_each_task_once(monkeypatch):
     loaded = []
 

@@ -21,7 +21,7 @@ from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConf
 from lstm_jax.train.cuts import at_length
 from lstm_jax.train.loop import train
 from lstm_jax.train.network import init_network
-from lstm_jax.train.source import load_problem
+from lstm_jax.train.source import DATA, load_problem, stream
 from lstm_jax.train.step import gradient_sums
 
 T = 8
@@ -153,11 +153,11 @@ def test_buckets_and_packing_waste_less_than_padding(clips):
     share = {}
     for way, cuts in (("random", 1), ("bucketed", 4), ("packed", 1)):
         problem = load_problem(DataConfig("digits", batch_size=5, batching=way, cuts=cuts))
-        share[way] = problem.wasted_share(0)
+        share[way] = problem.wasted_share(stream(0, DATA))
         assert len(problem.cuts) == (4 if way == "bucketed" else 0) and problem.length == 40
         assert problem.validation.lengths.shape[0] >= 1 and problem.validation.lengths.ndim == 2
     assert share["random"] > 0.5 > 0.35 > share["bucketed"] > share["packed"]
-    assert load_problem(DataConfig("adding", {"length": 6})).wasted_share(0) is None
+    assert load_problem(DataConfig("adding", {"length": 6})).wasted_share(stream(0, DATA)) is None
 
 
 @pytest.mark.parametrize(("way", "cuts"), [("bucketed", 2), ("packed", 1)])
@@ -165,7 +165,7 @@ def test_training_says_what_is_wasted(clips, way, cuts, tmp_path, capsys):
     every = TrainConfig(steps=4, log_every=2, eval_every=4, checkpoint_every=2)
     config = Config(ModelConfig("NP", 3), data=DataConfig("digits", (), 4, batching=way, cuts=cuts), train=every)
     summary = train(config, tmp_path / "run")
-    share = load_problem(config.data).wasted_share(0)
+    share = load_problem(config.data).wasted_share(stream(0, DATA))
     assert f"{share:.1%} of the steps computed in an epoch are padding" in capsys.readouterr().err
     assert summary.steps_run == [4] and summary.test["nll"][0] > 0
 

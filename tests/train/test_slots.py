@@ -119,6 +119,16 @@ def test_what_cannot_share_a_program_is_refused(tiny, problem):
         run_trials([], problem, lambda n, outcome: None)
     with pytest.raises(ValueError, match="number 0 has trials=2"):
         run_trials([dataclasses.replace(one, train=dataclasses.replace(one.train, trials=2))], problem, print)
+    with pytest.raises(ValueError, match="slots must be an integer >= 1, got 0"):
+        run_trials([one], problem, print, slots=0)
+
+
+def test_noise_on_symbols_is_refused_although_the_problem_was_loaded_without_it(tiny, problem):
+    (config,) = configs_of(tiny, 1)
+    noisy = dataclasses.replace(config, data=dataclasses.replace(config.data, input_noise=0.5))
+    symbols = problem.validation._replace(inputs=problem.validation.inputs.astype(np.int32))
+    with pytest.raises(UsageError, match="symbols take no noise, got input_noise=0.5"):
+        run_trials([noisy], dataclasses.replace(problem, validation=symbols), print)
 
 
 def test_the_estimate_of_memory_grows_with_the_network(tiny, problem):

@@ -182,6 +182,12 @@ def test_a_stack_refuses_one_state_for_all_its_layers(layers):
         lj.unroll_stack("V", stack, XS, initial_state=BLANK)
 
 
+@pytest.mark.parametrize("stack", [PARAMS, (PARAMS,)], ids=["params", "a layer without directions"])
+def test_a_stack_of_bare_weights_is_told_how_to_hold_them(stack):
+    with pytest.raises(TypeError, match=re.escape("write ((params,),) for one layer")):
+        lj.unroll_stack("V", stack, XS)
+
+
 def test_a_stack_has_a_layer():
     with pytest.raises(ValueError, match="the stack has no layers, expected at least one: init_stack makes them"):
         lj.unroll_stack("NP", (), XS)
@@ -208,6 +214,8 @@ def test_initial_state_names_what_does_not_fit():
         lj.initial_state("V", (B,), 0)
     with pytest.raises(TypeError, match="batch_shape must be a tuple"):
         lj.initial_state("V", 2, H)
+    with pytest.raises(ValueError, match="initial_state: dtype must be a floating type, got int32"):
+        lj.initial_state("V", (B,), H, jnp.int32)
 
 
 @pytest.mark.parametrize(
