@@ -17,7 +17,7 @@ class Options:
     action: Annotated[Literal["status", "build"], tyro.conf.Positional] = "status"
     """``build`` needs a C++ compiler: g++, clang++, what CXX names, or the one that the extra ``native`` brings."""
     optional: bool = False
-    """Where it cannot be compiled, say so and go on: the exit code is 0."""
+    """With build: where it cannot be compiled, say so and go on, the exit code is 0."""
 
 
 def run(arguments: list[str]) -> int:
@@ -33,6 +33,5 @@ def run(arguments: list[str]) -> int:
                 raise
             print(f"The native kernel was not built, cells run as loops of XLA: {error}")
             return DONE
-    path = build.library_path()
-    print(f"native kernel: {path}" if path.exists() else f"The native kernel was not built: {build.HOW}")
+    print(f"native kernel: {build.library_path()}" if build.load() else f"The native kernel is not here: {build.HOW}")
     return DONE

@@ -64,14 +64,14 @@ def library_path() -> Path:
 
 
 def build() -> Path:
-    """Compile the kernel unless that was done; some twenty seconds.
+    """Compile the kernel unless an intact one is here; some twenty seconds.
 
     Raises:
         NoCompilerError: nothing here compiles C++.
         RuntimeError: the compiler failed; its words are in the message.
     """
     path = library_path()
-    if path.exists():
+    if load():
         return path
     command = compiler()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def load() -> bool:
         library = ctypes.cdll.LoadLibrary(str(path))
     except OSError as error:
         warnings.warn(
-            f"the native kernel cannot be loaded, cells run as loops of XLA: {error}; delete {path}", stacklevel=2
+            f"the native kernel cannot be loaded, cells run as loops of XLA: {error}; {HOW} anew", stacklevel=2
         )
         return False
     for name in CALLS:

@@ -49,8 +49,24 @@ def test_a_damaged_kernel_is_left_alone_with_a_warning(nowhere):
     path = build.library_path()
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half a kernel")
-    with pytest.warns(UserWarning, match=r"cannot be loaded, cells run as loops of XLA.*delete"):
+    with pytest.warns(
+        UserWarning, match=r"cannot be loaded, cells run as loops of XLA.*native build` compiles it anew"
+    ):
         assert not kernel_is_here()
+
+
+def test_building_makes_a_damaged_kernel_anew_and_until_then_none_is_reported(nowhere, monkeypatch, capsys):
+    path = build.library_path()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half a kernel")
+    with pytest.warns(UserWarning, match="cannot be loaded"):
+        assert dispatch.main(["native"]) == 0
+    assert "is not here" in capsys.readouterr().out
+    compiler = nowhere / "compiler"
+    compiler.write_text('#!/bin/sh\nfor last; do :; done\necho whole > "$last"\n')
+    compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("CXX", str(compiler))
+    assert build.build() == path and path.read_bytes() == b"whole\n"
 
 
 def test_where_it_cannot_be_compiled_the_optional_build_goes_on(nowhere, monkeypatch, capsys):
