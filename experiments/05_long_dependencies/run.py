@@ -106,7 +106,7 @@ SCALES = {
     "modern": Scale(
         {
             "variable_copy": Ladder((5, 15, 40), 2500, {"remember": 3, "symbols": 4}),
-            "selective_copy": Ladder((16, 48, 144), 1500, {"remember": 4, "symbols": 4}),
+            "selective_copy": Ladder((16, 48, 144), 6000, {"remember": 4, "symbols": 4}),
             **{task: Ladder((5, 15, 50), 800, {"length": 250}, "stretch") for task in ("time_warp", "time_padding")},
             "delayed_xor": Ladder((10, 30, 100), 1500), "anbmbman": Ladder((5, 10, 20), 1500),
             "mackey_glass": Ladder((84, 168, 336), 800, {"length": 200}, "horizon"),
