@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lstm_jax.analysis.report import DASH, MARKS, markdown, named, number, p_value, write_both
+from lstm_jax.analysis.report import DASH, MARKS, counts, markdown, named, number, p_value, write_both
 from lstm_jax.studies.collect import find_results, read_rows
 from lstm_jax.studies.grid import SEPARATOR
 from lstm_jax.studies.ladder import Climb, Criterion, Ladder, Rung, axis, ladders
@@ -171,19 +171,14 @@ def _legend(found: Sequence[Ladder]) -> str:
     others = any(axis(ladder.task) != "T" for ladder in found)
     grown = " (or value of the option after the dot)" if others else ""
     text = (
-        f"The largest length T of the ladder{grown} that at least half of {_range(seeds)} seeds solve, and all "
+        f"The largest length T of the ladder{grown} that at least half of {counts(seeds)} seeds solve, and all "
         "shorter ones too; <: not even the shortest; ≥: the longest that was tried. In brackets what Wilson's 95 % "
         "intervals of the shares leave open. Solved: test score at the step with the best validation score; "
         f"{solved}. ▼ fewer, "
         f"▲ more trials solved than {reference} over all lengths (exact test, stratified by length, two-sided, 5 %, "
-        f"Holm-corrected over the variants of a task). Parameters: {_range(sizes)}."
+        f"Holm-corrected over the variants of a task). Parameters: {counts(sizes)}."
     )
     cells = named(climb.variant for ladder in found for climb in ladder.climbs)
     if not any(_starts(ladder) for ladder in found):
         return f"{text} {cells}"
     return f"{text} Starts of the gates: ▼ ▲ against the same variant with its usual start, corrected apart. {cells}"
-
-
-def _range(values: Iterable[int]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -50,6 +50,12 @@ def span(low: float, high: float) -> str:
     return DASH if math.isnan(low) else f"[{number(low)}, {number(high)}]"
 
 
+def counts(values: Iterable[int]) -> str:
+    """``5``, or ``5 to 50`` where they differ."""
+    low, *_, high = 2 * sorted(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def p_value(p: float) -> str:
     """Three decimals; a dash for NaN."""
     if math.isnan(p):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from pathlib import Path
 
 from lstm_jax.analysis.page import Block, Bullets, Heading, Paragraph, Picture, Table, to_html, to_markdown
-from lstm_jax.analysis.report import named, number
+from lstm_jax.analysis.report import counts, named, number
 from lstm_jax.analysis.search_tables import (
     best_table,
     claims_table,
@@ -184,14 +183,9 @@ def _what(task: TaskSearch) -> str:
 
 def _chosen(task: TaskSearch) -> str:
     """``best 5 trials of 50``."""
-    chosen = _span(len(contender.chosen) for contender in task.contenders)
-    trials = _span(contender.trials for contender in task.contenders)
+    chosen = counts(len(contender.chosen) for contender in task.contenders)
+    trials = counts(contender.trials for contender in task.contenders)
     return f"best {chosen} trial{'' if chosen == '1' else 's'} of {trials}"
-
-
-def _span(counts: Iterable[int]) -> str:
-    low, *_, high = 2 * sorted(counts)
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _marks(reference: str) -> str:

@@ -47,16 +47,17 @@ def _count(task: TaskSearch, what: str, variant: str | None = None) -> str:
 def overview_table(search: Search) -> Table:
     """A row a variant, a column a task: mean of the chosen trials less that of the reference, its interval, a mark."""
     variants = list(dict.fromkeys(contender.variant for task in search.tasks for contender in task.contenders))
-    cells = [{name: _overview(cells) for name, *cells in best_cells(task)} for task in search.tasks]
+    cells = [{contender.variant: _overview(contender) for contender in task.contenders} for task in search.tasks]
     rows = [(variant, *(by_variant.get(variant, DASH) for by_variant in cells)) for variant in variants]
     header = ("variant", *(f"{task.task} {'↑' if task.higher_is_better else '↓'}" for task in search.tasks))
     return Table(header, "l" + "r" * len(search.tasks), tuple(rows))
 
 
-def _overview(cells: Sequence[str]) -> str:
+def _overview(contender: Contender) -> str:
     """Of the reference its mean; of others the difference, its interval and the mark of the verdict."""
-    _, mean, _, difference, between, _, verdict, _ = cells
-    return mean if difference == DASH else f"{difference} {between} {verdict[:1]}".strip()
+    if contender.contrast is None:
+        return number(contender.interval.mean)
+    return " ".join((*_difference(contender), MARKS[contender.contrast.verdict])).strip()
 
 
 def best_table(task: TaskSearch, reference: str) -> Table:
@@ -70,21 +71,27 @@ def best_cells(task: TaskSearch) -> list[tuple[str, ...]]:
     return [_best_cells(contender) for contender in task.contenders]
 
 
+def _difference(contender: Contender) -> tuple[str, str]:
+    """The mean less that of the reference, and its interval."""
+    contrast = contender.contrast
+    if contrast is None:
+        return DASH, DASH
+    rounding = 1e-6 * abs(contender.interval.mean)  # scores are float32
+    difference = "0" if abs(contrast.welch.mean) < rounding else f"{contrast.welch.mean:+.3g}"
+    return difference, span(contrast.reselected.low, contrast.reselected.high)
+
+
 def _best_cells(contender: Contender) -> tuple[str, ...]:
     interval, contrast = contender.interval, contender.contrast
-    difference, between, p, verdict = DASH, DASH, DASH, ""
+    p, verdict = DASH, ""
     if contrast is not None:
-        rounding = 1e-6 * abs(interval.mean)  # scores are float32
-        difference = "0" if abs(contrast.welch.mean) < rounding else f"{contrast.welch.mean:+.3g}"
-        between = span(contrast.reselected.low, contrast.reselected.high)
         p, verdict = p_value(contrast.p), f"{MARKS[contrast.verdict]} {contrast.verdict}".strip()
     return (
         contender.variant,
         f"{contender.parameters:,.0f}",
         number(interval.mean),
         span(interval.low, interval.high),
-        difference,
-        between,
+        *_difference(contender),
         p,
         verdict,
         number(contender.chosen[0].test),

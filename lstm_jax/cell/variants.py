@@ -179,15 +179,14 @@ SUMMARIES = MappingProxyType(
 """One line on each variant."""
 
 
-def share(what: str, value: float) -> float:
-    """``value`` as a float in [0, 1).
+def check_dropped(what: str, value: float) -> None:
+    """Refuse anything but a number in [0, 1).
 
     Raises:
-        ValueError: anything else, ``what`` being its name.
+        ValueError: ``what`` being its name.
     """
     if isinstance(value, bool) or not hasattr(value, "__float__") or not 0.0 <= float(value) < 1.0:
         raise ValueError(f"{what} must be a number in [0, 1), the part that is set to 0, got {value!r}")
-    return float(value)
 
 
 def positive(what: str, value: int) -> int:

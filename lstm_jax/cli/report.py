@@ -38,13 +38,12 @@ def run(arguments: list[str]) -> int:
     from lstm_jax.train.records import write_atomically
 
     written = publish(options.folder, options.reference, options.out)
-    shown = (options.folder, options.reference)
-    sections = {options.name: report.readme_section}
+    forms = {options.name: report.readme_section}
     if _holds_search(options.folder):
-        sections = {options.name: search_report.readme_section, f"{options.name}/short": search_report.short_section}
-    made = {name: section(*shown) for name, section in sections.items()} if options.readme else {}
+        forms = {options.name: search_report.readme_section, f"{options.name}/short": search_report.short_section}
     for readme in options.readme:
-        write_atomically(readme, report.embed_those(readme.read_text(), made).encode())
+        sections = {name: form(options.folder, options.reference) for name, form in forms.items()}
+        write_atomically(readme, report.embed_those(readme.read_text(), sections).encode())
     print(f"wrote {', '.join(map(str, [*written, *options.readme]))}")
     return DONE
 

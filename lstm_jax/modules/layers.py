@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.params import widened_dtype
 from lstm_jax.cell.step import State, check_features, initial_state, state_dtype
-from lstm_jax.cell.variants import Variant, positive, share
+from lstm_jax.cell.variants import Variant, check_dropped, positive
 from lstm_jax.unroll.sequence import check_resets
 from lstm_jax.unroll.stack import Stack, States, init_stack, unroll_stack
 
@@ -41,7 +41,7 @@ class Layers:
 
     def __post_init__(self) -> None:
         positive("LSTM: num_layers", self.num_layers)
-        share("LSTM: dropout", self.dropout)
+        check_dropped("LSTM: dropout", self.dropout)
         self.variant.blocks(self.hidden_size)
 
     @property

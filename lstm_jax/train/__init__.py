@@ -65,18 +65,9 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(
-        (
-            "Config",
-            "DataConfig",
-            "DropoutConfig",
-            "ModelConfig",
-            "OptimizerConfig",
-            "TrainConfig",
-            "from_json",
-            "to_json",
-        ),
-        "config",
+        ("Config", "DataConfig", "DropoutConfig", "ModelConfig", "OptimizerConfig", "TrainConfig"), "config"
     ),
+    **dict.fromkeys(("from_json", "to_json"), "config"),
     **dict.fromkeys(("Summary", "train", "train_part"), "loop"),
     **dict.fromkeys(("describe_machine", "use_whole_machine"), "machine"),
     **dict.fromkeys(("Network", "apply_network", "count_parameters", "init_network"), "network"),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from lstm_jax.cell.variants import check_dropped
 from lstm_jax.names import nearest
 from lstm_jax.train.checks import CHOICES, Option, at_least, check_types, known, pairs_of, read_record, type_hints
 
@@ -90,8 +91,7 @@ class DropoutConfig:
         """Refuse other types and shares outside [0, 1)."""
         check_types(self)
         for name in type_hints(DropoutConfig):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"DropoutConfig: {name} must lie in [0, 1), got {getattr(self, name)!r}")
+            check_dropped(f"DropoutConfig: {name}", getattr(self, name))
 
     @property
     def used(self) -> bool:

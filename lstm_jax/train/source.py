@@ -114,7 +114,7 @@ class Problem(Outline):
     def check_noise(self, noise: float) -> None:
         """Refuse noise on symbols."""
         if noise > 0 and jnp.issubdtype(self.validation.inputs.dtype, jnp.integer):
-            raise UsageError(f"symbols take no noise, got input_noise={noise}; leave it out")
+            raise UsageError(f"{self.name}: symbols take no noise, got input_noise={noise}; leave it out")
 
 
 def load_problem(config: DataConfig, from_disk: bool = False) -> Problem:

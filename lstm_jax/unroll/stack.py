@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from lstm_jax.cell.params import Params, init_params
 from lstm_jax.cell.step import State
-from lstm_jax.cell.variants import Variant, positive, resolve, share
+from lstm_jax.cell.variants import Variant, check_dropped, positive, resolve
 from lstm_jax.unroll.sequence import unroll
 from lstm_jax.unroll.spread import lay_like
 
@@ -94,7 +94,7 @@ def unroll_stack(
         )
     if initial_state is not None and len(initial_state) != len(stack):
         raise ValueError(f"initial_state has {len(initial_state)} entries, the stack has {len(stack)} layers")
-    share("unroll_stack: dropout", dropout)
+    check_dropped("unroll_stack: dropout", dropout)
     states = []
     for n, layer in enumerate(stack):
         if n and dropout > 0:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 
 import jax
@@ -204,23 +203,6 @@ def test_vmap_over_keys_equals_one_by_one(task):
     for n, key in enumerate(keys):
         for alone, row in zip(SAMPLE(task, key, COUNT), together, strict=True):
             np.testing.assert_allclose(alone, row[n], rtol=0, atol=rounding(task))
-
-
-@each_task
-def test_types_stay_where_64_bit_numbers_are_on(task):
-    sample = functools.partial(task.sample, batch_size=COUNT)
-    with jax.enable_x64(True):
-        wide = jax.eval_shape(sample, jax.random.key(5))
-    assert wide == jax.eval_shape(sample, jax.random.key(5))
-
-
-@pytest.mark.parametrize("name", ["adding", "lag_2c", "reber", "temporal_order", "two_sequence"])
-def test_a_key_draws_the_same_where_64_bit_numbers_are_on(name):
-    task = next(task for task in EXAMPLES if task.name == name)
-    with jax.enable_x64(True):
-        wide = jax.tree.map(np.asarray, task.sample(jax.random.key(5), COUNT))
-    for narrow, other in zip(SAMPLE(task, jax.random.key(5), COUNT), wide, strict=True):
-        np.testing.assert_array_equal(narrow, other)
 
 
 @each_task
