@@ -2,11 +2,12 @@
 
     python experiments/09_pixels/run.py                                # the quick preset: 14 x 14 pixels
     python experiments/09_pixels/run.py --preset best                  # V alone, six times as long
+    python experiments/09_pixels/run.py --preset curves                # MNIST-1D: eleven cells, five seeds
     python experiments/09_pixels/run.py --variant V NFG --preset full  # two cells on all 784 pixels
     python experiments/09_pixels/run.py --report results/pixels/quick --readme README.md
 
-Sequential and permuted MNIST, the standard split. All cells share size, optimizer, batches and seeds. README.md says
-more.
+Sequential and permuted MNIST, the standard split, and MNIST-1D, digits as curves of 40 points. All cells share size,
+optimizer, batches and seeds. README.md says more.
 """
 
 from __future__ import annotations
@@ -29,22 +30,32 @@ from lstm_jax.train.config import Config, DataConfig, ModelConfig, OptimizerConf
 
 NAME = "pixels"
 CELLS = ("V", "NFG", "NOG", "CIFG", "NP", "GRU")
-ORDERS = ("sequential", "permuted")
-LOOKS = 5
-"""Evaluations on the validation part in a run; each reads 10,000 images."""
+ALL_CELLS = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR", "GRU", "RNN")
+IMAGES, CURVES = ("sequential", "permuted"), ("curves", "shuffled curves")
+"""What is read, in order and out of it: the pixels of MNIST, the points of MNIST-1D."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How long one preset takes. ``pool``: side of the squares that are averaged to one pixel."""
+    """How long one preset takes.
+
+    ``pool``: side of the squares that are averaged to one pixel; None reads curves. ``looks``: evaluations on the
+    validation part, of images 10,000.
+    """
 
     cells: tuple[str, ...]
     seeds: int
     hidden: int
-    pool: int
+    pool: int | None
     batch: int
     rate: float
     steps: int
+    looks: int = 5
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """The two tasks, by what is read."""
+        return CURVES if self.pool is None else IMAGES
 
 
 SCALES = {
@@ -53,18 +64,27 @@ SCALES = {
     "best": Scale(("V",), 1, hidden=64, pool=2, batch=64, rate=0.008, steps=9000),
     "whole": Scale(("V",), 1, hidden=128, pool=1, batch=64, rate=0.004, steps=9000),
     "full": Scale(CELLS, 5, hidden=256, pool=1, batch=128, rate=0.001, steps=60_000),
+    "curves": Scale(ALL_CELLS, 5, hidden=32, pool=None, batch=100, rate=0.01, steps=6000, looks=20),
 }
-"""784, 196 or 49 steps a digit. An epoch of the 50,000 training images is 390 updates of ``full``, 781 of the
-others but ``smoke``."""
+"""784, 196 or 49 pixels a digit, 40 points a curve. An epoch of the 50,000 training images is 390 updates of ``full``,
+781 of the others but ``smoke``; one of the 4000 curves 40."""
 
 
-def config(scale: Scale, order: str) -> Config:
+def data(scale: Scale, label: str) -> DataConfig:
+    """What is read. Curves: as many as in the published set, and as many more for validation."""
+    if scale.pool is None:
+        options = {"shuffled": label == CURVES[1]}
+        return DataConfig("mnist_1d", options, scale.batch, eval_size=1000, eval_batch_size=500, train_size=4000)
+    return DataConfig("mnist", {"order": label, "pool": scale.pool}, scale.batch, eval_batch_size=500)
+
+
+def config(scale: Scale, label: str) -> Config:
     """One run: Adam, gradient norm clipped at 1, cosine, memories of all lengths to begin with (uniform gates)."""
-    every = max(scale.steps // (2 * LOOKS), 1)  # one length of chunks, one program
+    every = max(scale.steps // (2 * scale.looks), 1)  # one length of chunks, one program
     return Config(
         model=ModelConfig(hidden_size=scale.hidden, gate_init="uniform"),
         optimizer=OptimizerConfig(learning_rate=scale.rate, schedule="cosine"),
-        data=DataConfig("mnist", {"order": order, "pool": scale.pool}, scale.batch, eval_batch_size=500),
+        data=data(scale, label),
         train=TrainConfig(steps=scale.steps, log_every=every, eval_every=2 * every, checkpoint_every=2 * every),
     )
 
@@ -73,17 +93,17 @@ def study(preset: str, cells: tuple[str, ...] = ()) -> Study:
     """Every cell, or those that are named, on both orders."""
     scale = SCALES[preset]
     chosen = cells or scale.cells
-    tasks = tuple((order, config(scale, order)) for order in ORDERS)
+    tasks = tuple((label, config(scale, label)) for label in scale.labels)
     return Study(f"{NAME} ({preset})", tasks, chosen, scale.seeds, reference_of(chosen))
 
 
 @dataclass(frozen=True)
 class Options:
-    """Pixels: sequential and permuted MNIST, gates taken away."""
+    """Pixels: sequential and permuted MNIST, and MNIST-1D, gates taken away."""
 
-    preset: Literal["smoke", "quick", "best", "whole", "full"] = "quick"
+    preset: Literal["smoke", "quick", "best", "whole", "full", "curves"] = "quick"
     """smoke: too short to mean anything; quick: gates, 196 steps a digit; best: V alone, longer; whole: V alone, 784
-    steps; full: gates, 784 steps, for accelerators."""
+    steps; full: gates, 784 steps, for accelerators; curves: all cells on MNIST-1D, five seeds."""
     variant: tuple[str, ...] = ()
     """Cells, by their names in `lstm-jax variants`; none: those of the preset."""
     out: Path = Path("results/pixels")

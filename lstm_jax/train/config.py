@@ -161,6 +161,8 @@ class DataConfig:
     """Sequences of a batch: random, bucketed (those of one cut), packed (rows of several, batch_size counts rows)."""
     test_options: Options = ()
     """Options that a task's test set has instead: `length 500` tests on longer sequences than those learned from."""
+    train_size: int | None = None
+    """Sequences that a task is learned from, the same for every seed; None: all anew. Data sets bring their own."""
 
     def __post_init__(self) -> None:
         """Sort the options, so that equal settings are equal records."""
@@ -172,7 +174,7 @@ class DataConfig:
             if len(set(names)) < len(names):
                 raise ValueError(f"DataConfig: each option is given once, got {names}")
         check_types(self)
-        at_least(self, 1, "batch_size", "eval_size", "eval_batch_size", "cuts")
+        at_least(self, 1, "batch_size", "eval_size", "eval_batch_size", "cuts", "train_size")
         at_least(self, 0, "input_noise")
         known(self, "batching")
         if (self.batching == "bucketed" and self.cuts < 2) or (self.batching == "packed" and self.cuts > 1):

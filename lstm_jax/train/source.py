@@ -134,6 +134,8 @@ def load_problem(config: DataConfig, from_disk: bool = False) -> Problem:
 
     if config.name in DATASETS and config.test_options:
         raise UsageError(f"data set {config.name!r} brings its own test part, got test_options; leave them out")
+    if config.name in DATASETS and config.train_size is not None:
+        raise UsageError(f"data set {config.name!r} brings its own training part, got train_size; leave it out")
     if config.name in DATASETS:
         return _disk_problem(config) if from_disk else _dataset_problem(config)
     raise UsageError(f"no task or data set is called {config.name!r}; {nearest(config.name, [*TASKS, *DATASETS])}")
@@ -157,8 +159,10 @@ def data_version(config: DataConfig) -> str | None:
 
 
 def _task_problem(config: DataConfig) -> Problem:
-    if config.batching != "random":
-        raise UsageError(f"task {config.name!r} draws all anew, got batching={config.batching!r}; leave it out")
+    if config.batching != "random" and config.train_size is None:
+        raise UsageError(
+            f"task {config.name!r} draws all anew, got batching={config.batching!r}; set train_size, or leave it out"
+        )
     task, tested = _task(config.name, config.options), _task(config.name, config.options_of_test)
     facts, others = _facts(task), _facts(tested)
     if facts != others:
@@ -171,9 +175,17 @@ def _task_problem(config: DataConfig) -> Problem:
         for one, purpose in ((task, VALIDATION), (tested, TEST))
     )
     validation, test = (by_example(batch) for batch in drawn)
-    source = TaskSource(task, config.batch_size)
     length = validation.inputs.shape[1]
-    cuts = _cuts(config, np.asarray(validation.lengths), length)
+    if config.train_size is None:
+        source: Source = TaskSource(task, config.batch_size)
+        cuts = _cuts(config, np.asarray(validation.lengths), length)
+    else:
+        from lstm_jax.datasets import Sequences, take
+
+        few = _draw(task, stream(EVALUATION_SEED, DATA), config.train_size)
+        rows = Sequences(*map(np.asarray, by_example(few)))
+        cuts = _cuts(config, rows.lengths, length)
+        source = in_rows(config, rows, take, cuts)
     return _problem(config, task, source, evaluation_sets(config, validation, test), length, cuts)
 
 

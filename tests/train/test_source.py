@@ -1,11 +1,14 @@
 """Batches are functions of (seed, step); every example is seen once an epoch; evaluation covers every row once."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lstm_jax.datasets.sequences import Sequences, take
+from lstm_jax.names import UsageError
 from lstm_jax.tasks import TASKS
 from lstm_jax.train.config import DataConfig
 from lstm_jax.train.held_out import evaluation_sets
@@ -99,6 +102,46 @@ def test_the_test_set_alone_may_hold_longer_sequences():
     np.testing.assert_array_equal(longer.validation.lengths, usual.validation.lengths)
     np.testing.assert_array_equal(longer.validation.inputs[:, :6], usual.validation.inputs)
     assert load_problem(DataConfig("parity", {"length": 9, "shortest": 8}, eval_size=20)).test.inputs.shape[1] == 10
+
+
+def rows_of(inputs):
+    """Every sequence ``(T, B, I)`` as the tuple of its numbers."""
+    return [tuple(row.ravel().tolist()) for row in np.asarray(inputs).swapaxes(0, 1)]
+
+
+def test_a_task_may_be_learned_from_a_few_sequences_the_same_for_every_seed():
+    config = DataConfig("adding", {"length": 8}, batch_size=5, eval_size=20, train_size=15)
+    problem = load_problem(config)
+    seen = []
+    for seed in (0, 7):
+        plan = problem.train.plan(stream(seed, DATA), jnp.int32(0), 6)
+        epochs = [sum((rows_of(problem.train.batch(item).inputs) for item in plan[n : n + 3]), []) for n in (0, 3)]
+        assert len(set(epochs[0])) == 15 and set(epochs[0]) == set(epochs[1]) and epochs[0] != epochs[1]
+        seen.append(set(epochs[0]))
+    assert seen[0] == seen[1]
+    endless = load_problem(replace(config, train_size=None))
+    held_out = rows_of(problem.validation.inputs[0]) + rows_of(problem.test.inputs[0])
+    assert len(seen[0].union(held_out)) == 15 + 40
+    assert held_out == rows_of(endless.validation.inputs[0]) + rows_of(endless.test.inputs[0])
+    (batch,) = (endless.train.batch(item) for item in endless.train.plan(stream(0, DATA), jnp.int32(0), 1))
+    assert not seen[0].intersection(rows_of(batch.inputs))
+
+
+def test_a_task_of_a_few_sequences_has_cuts_buckets_and_packed_rows_as_data_sets_have():
+    config = DataConfig("parity", {"length": 12}, batch_size=4, eval_size=8, train_size=40, cuts=3)
+    cut, bucketed = load_problem(config), load_problem(replace(config, batching="bucketed"))
+    packed = load_problem(replace(config, batching="packed", cuts=1))
+    assert len(cut.cuts) == 3 and packed.train.sequences.lengths.shape[1] > 1
+    assert packed.wasted_share(stream(0, DATA)) < bucketed.wasted_share(stream(0, DATA))
+    valid = [np.asarray(problem.train.sequences.lengths).sum() for problem in (cut, bucketed, packed)]
+    assert valid[0] == valid[1] == valid[2]
+
+
+def test_a_training_set_of_no_size_is_refused():
+    with pytest.raises(ValueError, match="train_size must be"):
+        DataConfig("adding", train_size=0)
+    with pytest.raises(UsageError, match="its own training part, got train_size; leave it out"):
+        load_problem(DataConfig("digits", train_size=10))
 
 
 @pytest.mark.parametrize(
