@@ -139,7 +139,7 @@ tables: setup ## bring the generated tables of the READMEs up to date with the c
 	  --readme experiments/08_forecasting/README.md
 	@for series in etth2 electricity sunspots; do $(BIN)/python experiments/08_forecasting/run.py \
 	  --report experiments/08_forecasting/results/$$series --readme experiments/08_forecasting/README.md; done
-	@for run in quick best whole; do $(BIN)/python experiments/09_pixels/run.py \
+	@for run in quick best whole curves; do $(BIN)/python experiments/09_pixels/run.py \
 	  --report experiments/09_pixels/results/$$run --readme experiments/09_pixels/README.md; done
 	@[ ! -d experiments/10_documents/results ] || $(BIN)/python experiments/10_documents/run.py \
 	  --report experiments/10_documents/results --readme experiments/10_documents/README.md

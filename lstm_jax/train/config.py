@@ -256,6 +256,11 @@ class Config:
                 f"Config: dropout's masks would be drawn for width={self.model.width} cells, not for hidden_size="
                 f"{self.model.hidden_size}; leave width out"
             )
+        if self.optimizer.warmup_steps > self.train.steps:
+            raise ValueError(
+                f"Config: the rate would never reach its peak, got warmup_steps={self.optimizer.warmup_steps} and "
+                f"steps={self.train.steps}; take a shorter warm-up"
+            )
         if self.data.batching == "packed" and self.optimizer.average == "sequences":
             raise ValueError(
                 "Config: rows that are packed hold no fixed number of sequences to average over, got "

@@ -182,6 +182,12 @@ def test_numpy_scalars_and_whole_numbers_become_plain_numbers():
     assert [type(value) for _, value in config.data.options] == [int, type(None), float]
 
 
+def test_a_warm_up_ends_before_the_run_does():
+    assert Config(optimizer=OptimizerConfig(warmup_steps=5), train=TrainConfig(steps=5)).train.steps == 5
+    with pytest.raises(ValueError, match=r"never reach its peak, got warmup_steps=6 and steps=5"):
+        Config(optimizer=OptimizerConfig(warmup_steps=6), train=TrainConfig(steps=5))
+
+
 def test_a_seed_of_the_data_is_a_seed():
     with pytest.raises(ValueError, match="data_seed must be below"):
         TrainConfig(data_seed=2**32)
