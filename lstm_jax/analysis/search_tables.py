@@ -193,10 +193,16 @@ def _share(share: VarianceShare | None) -> tuple[str, str]:
 def claims_table(verdicts: Sequence[Verdict]) -> Table:
     """Each claim, what was published and how well that is known, the verdict, our numbers."""
     header = ("#", "claim", "published", "known by", "here", "evidence")
-    rows = [(str(v.number), v.claim, v.published, v.status, v.verdict, v.evidence) for v in verdicts]
+    rows = [(str(v.number), v.claim, v.published, v.status, _here(v), v.evidence) for v in verdicts]
     return Table(header, "rlllll", tuple(rows))
 
 
 def verdicts_table(verdicts: Sequence[Verdict]) -> Table:
-    """Each claim and the verdict on it."""
-    return Table(("#", "claim", "here"), "rll", tuple((str(v.number), v.claim, v.verdict) for v in verdicts))
+    """Each claim, what was published, and the verdict."""
+    rows = tuple((str(v.number), v.claim, v.published, _here(v)) for v in verdicts)
+    return Table(("#", "claim", "published", "here"), "rlll", rows)
+
+
+def _here(verdict: Verdict) -> str:
+    """The verdict, and which tasks contradict."""
+    return f"{verdict.verdict} on {' and '.join(verdict.against)}" if verdict.against else verdict.verdict

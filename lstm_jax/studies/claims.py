@@ -37,7 +37,10 @@ class Claim(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """``verdict`` is ``"confirmed"``, ``"contradicted"`` or ``"not decided"``; ``evidence`` a sentence of numbers."""
+    """``verdict`` is ``"confirmed"``, ``"contradicted"`` or ``"not decided"``; ``evidence`` a sentence of numbers.
+
+    ``against``: the tasks that contradict; one is enough.
+    """
 
     number: int
     claim: str
@@ -46,6 +49,7 @@ class Verdict(NamedTuple):
     verdict: str
     evidence: str
     rule: str
+    against: tuple[str, ...]
 
 
 def judge(search: Search) -> list[Verdict]:
@@ -54,7 +58,7 @@ def judge(search: Search) -> list[Verdict]:
     for claim in CLAIMS:
         decision = claim.decide(search)
         evidence = f"{decision.evidence} {claim.limits}".strip()
-        verdicts.append(Verdict(*claim[:4], decision.verdict, evidence, claim.rule))
+        verdicts.append(Verdict(*claim[:4], decision.verdict, evidence, claim.rule, decision.against))
     return verdicts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from lstm_jax.studies.search import Contender, Search, TaskSearch
@@ -20,10 +20,12 @@ CONFIRMED, CONTRADICTED, OPEN = "confirmed", "contradicted", "not decided"
 
 
 class Decision(NamedTuple):
-    """``"confirmed"``, ``"contradicted"`` or ``"not decided"``, and the numbers behind it as a sentence."""
+    """``"confirmed"``, ``"contradicted"`` or ``"not decided"``, the numbers behind it as a sentence, and which tasks
+    contradict."""
 
     verdict: str
     evidence: str
+    against: tuple[str, ...] = ()
 
 
 class Loss(NamedTuple):
@@ -57,11 +59,15 @@ class Loss(NamedTuple):
         return f"{self.variant} {signed(self.mean)} %{interval}, {p}"
 
 
-def combine(supports: Sequence[bool], refutes: Sequence[bool]) -> str:
-    """The verdict where each task supports, refutes or does neither: one that refutes is enough, all must support."""
-    if any(refutes):
-        return CONTRADICTED
-    return CONFIRMED if supports and all(supports) else OPEN
+def combine(tasks: Iterable[str], supports: Sequence[bool], refutes: Sequence[bool]) -> tuple[str, tuple[str, ...]]:
+    """The verdict where each task supports, refutes or does neither, and those that refute.
+
+    One that refutes is enough, all must support.
+    """
+    against = tuple(dict.fromkeys(task for task, refuted in zip(tasks, refutes, strict=True) if refuted))
+    if against:
+        return CONTRADICTED, against
+    return CONFIRMED if supports and all(supports) else OPEN, ()
 
 
 def signed(value: float) -> str:
@@ -74,8 +80,9 @@ def hurts(variant: str) -> Callable[[Search], Decision]:
 
     def decide(search: Search) -> Decision:
         losses = _losses(search, (variant,))
-        verdict = combine([loss.verdict == "worse" for loss in losses], [_refutes_loss(loss) for loss in losses])
-        return Decision(verdict, _told(search, losses, (variant,)))
+        refuted = [_refutes_loss(loss) for loss in losses]
+        verdict, against = combine(_tasks(losses), [loss.verdict == "worse" for loss in losses], refuted)
+        return Decision(verdict, _told(search, losses, (variant,)), against)
 
     return decide
 
@@ -85,8 +92,9 @@ def costs_nothing(variant: str) -> Callable[[Search], Decision]:
 
     def decide(search: Search) -> Decision:
         losses = _losses(search, (variant,))
-        verdict = combine([loss.excluded for loss in losses], [loss.verdict == "worse" for loss in losses])
-        return Decision(verdict, _told(search, losses, (variant,)))
+        refuted = [loss.verdict == "worse" for loss in losses]
+        verdict, against = combine(_tasks(losses), [loss.excluded for loss in losses], refuted)
+        return Decision(verdict, _told(search, losses, (variant,)), against)
 
     return decide
 
@@ -96,13 +104,15 @@ def nothing_gains(variants: Sequence[str]) -> Callable[[Search], Decision]:
 
     def decide(search: Search) -> Decision:
         losses = _losses(search, variants)
-        found = combine([loss.gain_excluded for loss in losses], [loss.verdict == "better" for loss in losses])
+        refuted = [loss.verdict == "better" for loss in losses]
+        found, against = combine(_tasks(losses), [loss.gain_excluded for loss in losses], refuted)
         complete = len(losses) == len(variants) * len(search.tasks)
         verdict = OPEN if found == CONFIRMED and not complete else found
         # Eight variants on each task would be no sentence: the largest gain of each task is told.
         largest = [min((x for x in losses if x.task == task.task), key=_mean, default=None) for task in search.tasks]
         shown = [loss for loss in losses if loss.verdict == "better"] or [loss for loss in largest if loss is not None]
-        return Decision(verdict, _told(search, shown, variants, "Least loss" if len(variants) > 1 else "Loss"))
+        told = _told(search, shown, variants, "Least loss" if len(variants) > 1 else "Loss")
+        return Decision(verdict, told, against)
 
     return decide
 
@@ -115,14 +125,15 @@ def rescued(variant: str, remedied: str) -> Callable[[Search], Decision]:
         of = {(loss.variant, loss.task): loss for loss in losses}
         tasks = [task.task for task in search.tasks if {(variant, task.task), (remedied, task.task)} <= of.keys()]
         pairs = [(of[variant, task], of[remedied, task]) for task in tasks]
-        found = combine(
+        found, against = combine(
+            tasks,
             [alone.verdict == "worse" and both.excluded for alone, both in pairs],
             [alone.verdict == both.verdict == "worse" for alone, both in pairs],
         )
         complete = len(pairs) == len(search.tasks)
         missing = "" if not losses or any(loss.variant == remedied for loss in losses) else f" {remedied} was not run."
         told = _told(search, losses, (variant, remedied))
-        return Decision(OPEN if found == CONFIRMED and not complete else found, told + missing)
+        return Decision(OPEN if found == CONFIRMED and not complete else found, told + missing, against)
 
     return decide
 
@@ -136,11 +147,11 @@ def hurts_off_music(variants: Sequence[str]) -> Callable[[Search], Decision]:
         others = [loss for loss in losses if not is_music(loss.task)]
         refuted = [loss.verdict == "worse" for loss in music] + [_refutes_loss(loss) for loss in others]
         supported = [loss.excluded for loss in music] + [loss.verdict == "worse" for loss in others]
-        found = combine(supported, refuted)
+        found, against = combine(_tasks([*music, *others]), supported, refuted)
         both = {loss.variant for loss in music} == {loss.variant for loss in others} == set(variants)
         missing = "" if music and others else f" No task is {'music' if not music else 'other than music'}."
         told = _told(search, losses, variants)
-        return Decision(OPEN if found == CONFIRMED and not both else found, told + missing)
+        return Decision(OPEN if found == CONFIRMED and not both else found, told + missing, against)
 
     return decide
 
@@ -161,7 +172,7 @@ def best_result(published: float, status: str) -> Callable[[Search], Decision]:
         trials = sum(contender.trials for contender in task.contenders)
         evidence = f"The best of {trials} trials by validation is one of {best.variant}: {test:.3f} nats on test, "
         evidence += f"{signed(away)} % from {published} ({status})."
-        return Decision(verdict, evidence)
+        return Decision(verdict, evidence, (task.task,) if contradicted else ())
 
     return decide
 
@@ -201,6 +212,10 @@ def _loss(task: TaskSearch, contender: Contender) -> Loss:
     trials = min(len(contender.chosen), len(reference.chosen))
     percents = (mean / unit, low / unit, high / unit)
     return Loss(task.task, contender.variant, *percents, contrast.verdict, contrast.p, trials)
+
+
+def _tasks(losses: Iterable[Loss]) -> list[str]:
+    return [loss.task for loss in losses]
 
 
 def _mean(loss: Loss) -> float:

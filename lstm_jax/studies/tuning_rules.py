@@ -159,10 +159,7 @@ def noise_rarely_helps(search: Search) -> Decision:
         helps = gain > MARGIN and gain > sd / unit
         return Finding(task.task, gain + rough < MARGIN and none - most > sd, helps, told)
 
-    findings = _by_task(search, look)
-    music = [finding for finding in findings if is_music(finding.task)]
-    verdict = combine([finding.supports for finding in music], [finding.refutes for finding in music])
-    return _decide("Against almost no noise,", findings)._replace(verdict=verdict)
+    return _decide("Against almost no noise,", _by_task(search, look), is_music)
 
 
 def small_nets_tell(search: Search) -> Decision:
@@ -211,11 +208,15 @@ def _by_shares(search: Search, look: Callable[[TaskSearch, Importance], Finding 
     return [finding for task, shares in known if shares is not None and (finding := look(task, shares)) is not None]
 
 
-def _decide(lead: str, findings: Sequence[Finding]) -> Decision:
-    verdict = combine([finding.supports for finding in findings], [finding.refutes for finding in findings])
+def _decide(lead: str, findings: Sequence[Finding], decides: Callable[[str], bool] = lambda task: True) -> Decision:
+    """All are told; ``decides``: which tasks count."""
+    counted = [finding for finding in findings if decides(finding.task)]
+    supported, refuted = [finding.supports for finding in counted], [finding.refutes for finding in counted]
+    verdict, against = combine([finding.task for finding in counted], supported, refuted)
     if not findings:
         return Decision(verdict, "No task has 30 trials in which the hyperparameters vary that this needs.")
-    return Decision(verdict, f"{lead} {'; '.join(f'on {finding.task} {finding.told}' for finding in findings)}.")
+    told = "; ".join(f"on {finding.task} {finding.told}" for finding in findings)
+    return Decision(verdict, f"{lead} {told}.", against)
 
 
 def _quality(curve: Curve, higher_is_better: bool) -> np.ndarray:

@@ -181,7 +181,8 @@ def test_the_short_form_has_a_column_a_task_marks_and_verdicts_and_no_evidence(t
     (peepless,) = [line for line in lines if line.startswith("| NP |")]
     assert re.fullmatch(r"\| NIG \| \+0\.9 \[[^]]+\] ▼ \| 0 \[[^]]+\] \|", nig), nig
     assert peepless.endswith("| – |") and "▼" not in peepless
-    assert "| 1 | no variant beats V significantly | not decided |" in lines
+    assert "| 1 | no variant beats V significantly | on none of three data sets | not decided |" in lines
+    assert any(line.startswith("| 4 | ") and line.endswith("| contradicted on jsb_chorales |") for line in lines)
     assert "best 5 trials of 8" in short_section(tmp_path) and "evidence" not in short_section(tmp_path)
 
 

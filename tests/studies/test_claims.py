@@ -73,7 +73,11 @@ def test_claim_1_falls_when_one_variant_gains_and_stands_when_all_intervals_excl
 )
 def test_claims_2_and_3_need_a_loss_on_every_task(number, variant, music, speech, spread, expected):
     search = arms({"V": 8.5, variant: music}, {"V": 80.0, variant: speech}, spread)
-    assert verdict(number, search).verdict == expected
+    found = verdict(number, search)
+    assert found.verdict == expected
+    tasks = [task.task for task in search.tasks]
+    refute = [music < 8.9, speech > 79.5] if expected == "contradicted" else [False, False]
+    assert found.against == tuple(task for task, refutes in zip(tasks, refute, strict=True) if refutes)
 
 
 @pytest.mark.parametrize(
