@@ -1,9 +1,14 @@
 """The pure mathematics of one time step; nothing about time, batches of trials or training."""
 
+from jax import export
+
 from lstm_jax.cell.initializers import chrono, uniform_gates
 from lstm_jax.cell.params import Params, gate_view, init_params, named_shapes, pack_gates
 from lstm_jax.cell.step import State, initial_state, lstm_step
 from lstm_jax.cell.variants import SUMMARIES, VARIANTS, Variant, resolve
+
+for kind in (Params, State):  # so that exported programs may take and return them
+    export.register_namedtuple_serialization(kind, serialized_name=f"lstm_jax.{kind.__name__}")
 
 __all__ = [
     "SUMMARIES",

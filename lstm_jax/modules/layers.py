@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.cell.params import widened_dtype
 from lstm_jax.cell.step import State, check_features, initial_state, state_dtype
 from lstm_jax.cell.variants import Variant, check_dropped, positive
+from lstm_jax.names import nearest
+from lstm_jax.unroll.choice import BACKENDS
 from lstm_jax.unroll.sequence import check_resets
 from lstm_jax.unroll.stack import Stack, States, init_stack, unroll_stack
 
@@ -43,6 +47,13 @@ class Layers:
         positive("LSTM: num_layers", self.num_layers)
         check_dropped("LSTM: dropout", self.dropout)
         self.variant.blocks(self.hidden_size)
+        if not isinstance(self.bidirectional, bool | np.bool_):
+            raise TypeError(f"LSTM: bidirectional must be True or False, got {self.bidirectional!r}")
+        if self.remat_chunk is not None:
+            positive("LSTM: remat_chunk", self.remat_chunk)
+        if self.backend not in BACKENDS:
+            raise ValueError(f"LSTM: unknown backend {self.backend!r}; {nearest(self.backend, BACKENDS)}")
+        check_dtype("LSTM", self.dtype)
 
     @property
     def drops(self) -> bool:
@@ -61,13 +72,28 @@ class Layers:
             **init_options,
         )
 
-    def start(self, dtype: Any) -> States:
-        """Blank initial states without a batch axis, each ``(H,)``: where a learnable one starts."""
+    def blank(self, batch_shape: tuple[int, ...], dtype: Any) -> States:
+        """Blank states ``(*batch_shape, H)`` of every layer and direction, beside parameters of that type."""
 
-        def blank() -> State:  # anew for each: one buffer for all could not be donated
-            return initial_state(self.variant, (), self.hidden_size, widened_dtype(dtype))
+        def one() -> State:  # anew for each: one buffer for all could not be donated
+            return initial_state(self.variant, batch_shape, self.hidden_size, widened_dtype(dtype))
 
-        return tuple((blank(), blank()) if self.bidirectional else blank() for _ in range(self.num_layers))
+        return tuple((one(), one()) if self.bidirectional else one() for _ in range(self.num_layers))
+
+    def check(self, stack: Any) -> None:
+        """Raises ValueError unless the weights are of so many layers and directions, in tuples of ``Params``."""
+        if isinstance(stack, Mapping) or not all(isinstance(layer, tuple | list) for layer in stack):
+            raise ValueError(
+                "LSTM: the weights came back from a file as dictionaries; restore them into what init or split gave, "
+                "as by flax.serialization.from_state_dict(variables, restored)"
+            )
+        directions = 1 + self.bidirectional
+        found = [len(layer) for layer in stack]
+        if found != [directions] * self.num_layers:
+            raise ValueError(
+                f"LSTM: num_layers={self.num_layers} and bidirectional={self.bidirectional} need weights of "
+                f"{self.num_layers} x {directions} layers and directions, got {len(found)} x {max(found, default=0)}"
+            )
 
     def run(
         self,
@@ -83,6 +109,7 @@ class Layers:
     ) -> tuple[jax.Array, States]:
         """Outputs in the order of the inputs, and the final states; ``dropout_key=None`` drops nothing."""
         time_first = _as_is if time_major else _swap
+        self.check(stack)
         _check_axes(xs, time_major)
         xs = check_features("LSTM: xs", xs, stack[0][0].W.shape[0])
         if resets is not None:  # before the axes change places: messages name them as they came
@@ -110,6 +137,30 @@ class Layers:
         return time_first(ys), states
 
 
+def check_dtype(module: str, dtype: Any) -> None:
+    """Raises ValueError unless products can be computed in that type; None stands for that of the parameters."""
+    try:
+        known = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"{module}: dtype must be a floating type, such as jnp.bfloat16, or None, got {dtype!r}")
+
+
+def check_carry(carry: Any) -> State:
+    """The carry of a cell.
+
+    Raises:
+        TypeError: no ``State``: Flax's loops need back what they gave.
+    """
+    if not isinstance(carry, State):
+        raise TypeError(
+            f"LSTMCell: the carry must be a lstm_jax.State(c, y), got {type(carry).__name__}; make one by "
+            "initialize_carry, or write State(*carry)"
+        )
+    return carry
+
+
 def cast(tree: Any, dtype: Any) -> Any:
     """Every array in ``dtype``; None leaves them as they are."""
     return tree if dtype is None else jax.tree.map(lambda array: array.astype(dtype), tree)
@@ -122,6 +173,8 @@ def _for_each(batch: int, states: States) -> States:
 
 def expect_like(new: Any, old: Any) -> None:
     """Raises ValueError unless both trees have one structure, and their leaves the same shapes."""
+    if hasattr(new, "W") and not hasattr(old, "W"):
+        raise ValueError("these are the Params of one cell; of a module with one layer write ((params,),)")
     shapes, expected = (
         {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
         for tree in (new, old)

@@ -13,7 +13,7 @@ from lstm_jax.cell.initializers import GateBias, Initializer
 from lstm_jax.cell.params import init_params, widened_dtype
 from lstm_jax.cell.step import State, initial_state, lstm_step
 from lstm_jax.cell.variants import Variant, positive, resolve
-from lstm_jax.modules.layers import Layers, States, cast
+from lstm_jax.modules.layers import Layers, States, cast, check_carry, check_dtype
 
 
 class LSTM(nn.Module):
@@ -56,6 +56,7 @@ class LSTM(nn.Module):
 
     def __post_init__(self) -> None:
         positive("LSTM: features", self.features)
+        self._layers()  # whose checks are wanted here, not at the first call
         super().__post_init__()
 
     @nn.compact
@@ -82,8 +83,10 @@ class LSTM(nn.Module):
         """
         layers = self._layers()
         init_options = _init_options(self)
+        if self.has_variable("params", "stack"):  # before Flax compares the leaves that happen to stand beside others
+            layers.check(nn.meta.unbox(self.get_variable("params", "stack")))
         stack = self.param("stack", lambda key: layers.init(key, jnp.shape(xs)[-1], **init_options))
-        start = self.param("start", lambda _: layers.start(self.param_dtype)) if self.learn_initial_state else None
+        start = self.param("start", lambda _: layers.blank((), self.param_dtype)) if self.learn_initial_state else None
         off = self.deterministic if deterministic is None else deterministic
         key = self.make_rng("dropout") if layers.drops and not off and not self.is_initializing() else None
         return layers.run(
@@ -96,6 +99,12 @@ class LSTM(nn.Module):
             resets=resets,
             dropout_key=key,
         )
+
+    @nn.nowrap
+    def blank_states(self, batch_size: int) -> States:
+        """The states ``(B, H)`` that ``initial_state=None`` stands for where none are learned: a carry for loops."""
+        carried = self.param_dtype if self.dtype is None else self.dtype
+        return self._layers().blank((positive("blank_states: batch_size", batch_size),), carried)
 
     @nn.nowrap
     def _layers(self) -> Layers:
@@ -123,6 +132,7 @@ class LSTMCell(nn.RNNCellBase):
 
     def __post_init__(self) -> None:
         positive("LSTMCell: features", self.features)
+        check_dtype("LSTMCell", self.dtype)
         super().__post_init__()
 
     @nn.compact
@@ -130,7 +140,7 @@ class LSTMCell(nn.RNNCellBase):
         """The next carry and its output ``(..., H)`` for inputs ``(..., I)``."""
         sizes = jnp.shape(inputs)[-1], self.features
         params = self.param("cell", lambda key: init_params(key, self.variant, *sizes, **_init_options(self)))
-        state, _ = lstm_step(self.variant, cast(params, self.dtype), State(*carry), inputs)
+        state, _ = lstm_step(self.variant, cast(params, self.dtype), check_carry(carry), inputs)
         return state, state.y
 
     @nn.nowrap

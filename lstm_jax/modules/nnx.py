@@ -13,7 +13,7 @@ from lstm_jax.cell.initializers import GateBias, Initializer
 from lstm_jax.cell.params import init_params, widened_dtype
 from lstm_jax.cell.step import State, initial_state, lstm_step
 from lstm_jax.cell.variants import Variant, positive, resolve
-from lstm_jax.modules.layers import Layers, States, cast, expect_like
+from lstm_jax.modules.layers import Layers, States, cast, check_carry, check_dtype, expect_like
 
 
 class LSTM(nnx.Module):
@@ -68,11 +68,11 @@ class LSTM(nnx.Module):
         self.layers = Layers(
             resolve(variant), hidden_features, num_layers, bidirectional, dropout, dtype, backend, remat_chunk
         )
-        self.in_features = in_features
+        self.in_features, self.param_dtype = in_features, param_dtype
         self.deterministic = deterministic
         init_options = {"forget_bias": forget_bias, "initializers": initializers, "dtype": param_dtype}
         self.stack = _as_params(self.layers.init(rngs.params(), in_features, **init_options))
-        self.start = _as_params(self.layers.start(param_dtype) if learn_initial_state else None)
+        self.start = _as_params(self.layers.blank((), param_dtype) if learn_initial_state else None)
         self.rngs: Any = nnx.data(rngs.dropout.fork() if self.layers.drops else None)
 
     def __call__(
@@ -110,6 +110,11 @@ class LSTM(nnx.Module):
             dropout_key=self._dropout_key(rngs) if self.layers.drops and not off else None,
         )
 
+    def blank_states(self, batch_size: int) -> States:
+        """The states ``(B, H)`` that ``initial_state=None`` stands for where none are learned: a carry for loops."""
+        carried = self.param_dtype if self.layers.dtype is None else self.layers.dtype
+        return self.layers.blank((positive("blank_states: batch_size", batch_size),), carried)
+
     def _dropout_key(self, rngs: nnx.Rngs | nnx.RngStream | None) -> jax.Array:
         stream = self.rngs if rngs is None else rngs.dropout if isinstance(rngs, nnx.Rngs) else rngs
         if not callable(stream):
@@ -144,6 +149,7 @@ class LSTMCell(nnx.RNNCellBase):
     ) -> None:
         self.variant = resolve(variant)
         self.in_features, self.hidden_features = _sizes("LSTMCell", in_features, hidden_features)
+        check_dtype("LSTMCell", dtype)
         self.param_dtype, self.dtype = param_dtype, dtype
         init_options = {"forget_bias": forget_bias, "initializers": initializers, "dtype": param_dtype}
         self.params = _as_params(
@@ -152,7 +158,7 @@ class LSTMCell(nnx.RNNCellBase):
 
     def __call__(self, carry: State, inputs: jax.Array) -> tuple[State, jax.Array]:
         """The next carry and its output ``(..., H)`` for inputs ``(..., I)``."""
-        state, _ = lstm_step(self.variant, cast(core_params(self), self.dtype), State(*carry), inputs)
+        state, _ = lstm_step(self.variant, cast(core_params(self), self.dtype), check_carry(carry), inputs)
         return state, state.y
 
     def initialize_carry(self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None) -> State:

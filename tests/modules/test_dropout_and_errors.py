@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import errors as flax_errors
 from flax import nnx as flax_nnx
+from flax import serialization
 
 import lstm_jax as lj
 from lstm_jax.modules import linen, nnx
@@ -127,6 +128,75 @@ def test_weights_of_other_sizes_are_not_written():
         nnx.set_core_params(lstm, nnx.core_params(wider))
     with pytest.raises(ValueError, match="expected"):
         nnx.set_core_params(lstm, nnx.core_params(build(variant="NP")))
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "found"),
+    [
+        ({}, {"num_layers": 3}, "3 x 1 layers and directions, got 1 x 1"),
+        ({"num_layers": 2}, {}, "1 x 1 layers and directions, got 2 x 1"),
+        ({"bidirectional": True}, {}, "1 x 1 layers and directions, got 1 x 2"),
+        ({}, {"bidirectional": True}, "1 x 2 layers and directions, got 1 x 1"),
+    ],
+)
+def test_weights_of_another_depth_or_direction_are_refused(made, asked, found):
+    variables = linen.LSTM(H, **made).init(jax.random.key(0), XS)
+    with pytest.raises(ValueError, match=found):
+        linen.LSTM(H, **asked).apply(variables, XS)
+    module = build(**asked)
+    module.stack = build(**made).stack
+    with pytest.raises(ValueError, match=found):
+        module(XS)
+
+
+def test_weights_restored_as_dictionaries_are_told_how_to_come_back():
+    xs = jnp.concatenate([XS] * (H // I), -1)  # I = H: then Flax's own check of shapes has nothing to say
+    variables = linen.LSTM(H).init(jax.random.key(0), xs)
+    plain = serialization.to_state_dict(variables)
+    with pytest.raises(ValueError, match="from_state_dict"):
+        linen.LSTM(H).apply(plain, xs)
+    again = serialization.from_state_dict(variables, plain)
+    np.testing.assert_array_equal(linen.LSTM(H).apply(again, xs)[0], linen.LSTM(H).apply(variables, xs)[0])
+
+
+def test_weights_of_a_cell_are_told_their_place_in_a_module():
+    cell = lj.init_params(jax.random.key(0), "V", I, H)
+    with pytest.raises(ValueError, match=r"write \(\(params,\),\)"):
+        nnx.set_core_params(build(), cell)
+    nnx.set_core_params(build(), ((cell,),))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"backend": "fast"}, ValueError, "unknown backend 'fast'; "),
+        ({"remat_chunk": 0}, ValueError, "remat_chunk must be an integer >= 1"),
+        ({"dtype": "bf16"}, ValueError, "dtype must be a floating type, such as jnp.bfloat16, or None, got 'bf16'"),
+        ({"dtype": jnp.int32}, ValueError, "dtype must be a floating type"),
+        ({"bidirectional": "no"}, TypeError, "bidirectional must be True or False, got 'no'"),
+    ],
+)
+def test_wrong_options_are_refused_where_the_module_is_built(options, error, message):
+    with pytest.raises(error, match=message):
+        build(**options)
+    with pytest.raises(error, match=message):
+        linen.LSTM(H, **options)
+    if "dtype" in options:
+        with pytest.raises(error, match=message):
+            nnx.LSTMCell(I, H, rngs=flax_nnx.Rngs(0), **options)
+        with pytest.raises(error, match=message):
+            linen.LSTMCell(H, **options)
+
+
+@pytest.mark.parametrize("carry", [None, (jnp.zeros((B, H)),) * 2])
+def test_a_cell_wants_the_carry_that_it_gives(carry):
+    cell = nnx.LSTMCell(I, H, rngs=flax_nnx.Rngs(0))
+    with pytest.raises(TypeError, match=r"carry must be a lstm_jax.State\(c, y\), got (tuple|NoneType)"):
+        cell(carry, XS[:, 0])
+    by_linen = linen.LSTMCell(H)
+    variables = by_linen.init(jax.random.key(0), by_linen.initialize_carry(None, (B, I)), XS[:, 0])
+    with pytest.raises(TypeError, match=r"write State\(\*carry\)"):
+        by_linen.apply(variables, carry, XS[:, 0])
 
 
 def test_variables_of_another_module_are_named():

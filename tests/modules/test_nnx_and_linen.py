@@ -7,6 +7,7 @@ import optax
 import pytest
 from flax import linen as flax_linen
 from flax import nnx as flax_nnx
+from jax import export
 from oracles import numpy_lstm
 
 import lstm_jax as lj
@@ -138,6 +139,39 @@ def test_final_states_continue_the_sequence():
     first, middle = lstm(xs[:, :2])
     second, states = lstm(xs[:, 2:], initial_state=middle)
     close((jnp.concatenate([first, second], axis=1), states), (whole, end))
+
+
+@pytest.mark.parametrize(
+    "options", [{"num_layers": 2}, {"bidirectional": True, "variant": "FGR", "param_dtype": jnp.bfloat16}]
+)
+def test_blank_states_are_what_no_initial_state_means(options):
+    lstm, xs = nnx.LSTM(I, H, rngs=flax_nnx.Rngs(0), **options), normal(16, B, T, I)
+    blank = lstm.blank_states(B)
+    close(lstm(xs, initial_state=blank), lstm(xs), atol=0)
+    assert jax.tree.map(jnp.shape, blank) == jax.tree.map(jnp.shape, lstm(xs)[1])
+    kinds = [jax.tree.map(lambda leaf: leaf.dtype, states) for states in (blank, lstm(xs)[1])]
+    assert kinds[0] == kinds[1]
+    assert jax.tree.map(jnp.shape, linen.LSTM(H, **options).blank_states(B)) == jax.tree.map(jnp.shape, blank)
+
+
+def test_a_module_reads_step_by_step_in_a_scan():
+    lstm, xs = module(num_layers=2), normal(17, B, T, I)
+
+    def step(states, x):
+        ys, states = lstm(x[:, None], initial_state=states)
+        return states, ys[:, 0]
+
+    states, ys = jax.lax.scan(step, lstm.blank_states(B), swap(xs))
+    close((swap(ys), states), lstm(xs))
+
+
+def test_exported_programs_take_weights_and_states():
+    lstm = linen.LSTM(H, backend="fused")
+    xs = normal(18, B, T, I)
+    variables, states = lstm.init(jax.random.key(0), xs), lstm.blank_states(B)
+    program = jax.jit(lambda variables, xs, states: lstm.apply(variables, xs, initial_state=states))
+    again = export.deserialize(export.export(program)(variables, xs, states).serialize())
+    close(again.call(variables, xs, states), program(variables, xs, states), atol=0)
 
 
 def test_batching_and_padding_never_change_a_result():
