@@ -21,7 +21,8 @@ CONFIRMED, CONTRADICTED, OPEN = "confirmed", "contradicted", "not decided"
 
 class Decision(NamedTuple):
     """``"confirmed"``, ``"contradicted"`` or ``"not decided"``, the numbers behind it as a sentence, and which tasks
-    contradict."""
+    contradict.
+    """
 
     verdict: str
     evidence: str
