@@ -21,8 +21,8 @@
 # blows up on the way. The **long short-term memory** (Hochreiter & Schmidhuber, 1997) gives the error a lane of its
 # own, the *cell*, and puts valves on it, the *gates*.
 #
-# Everything below is computed live, in about a minute on a laptop (so the notebook is kept without outputs, and
-# executed by every test run):
+# Everything below is computed live, in about a minute on a laptop (so the notebook is kept without outputs; `make
+# notebooks` executes it):
 #
 # 1. build one cell **by hand** and see what each gate is for,
 # 2. **train** a small network and look into its gates,
@@ -124,8 +124,8 @@ plt.show()
 
 # %% [markdown]
 # * **No input gate**: every value is added to the cell, so the reading is a sum of noise.
-# * **No forget gate** (the cell of 1997): the first value is read well, but nothing can clear the cell, so the second
-#   reading is the sum of both.
+# * **No forget gate** (as in the cell of 1997): the first value is read well, but nothing can clear the cell, so the
+#   second reading is the sum of both.
 # * **No output gate**: the memory is right, but it is shown all the time, also to gates and cells that it disturbs.
 #
 # ## 2. A trained cell
@@ -209,7 +209,7 @@ analysis.plot_learning_curves(curves, ylabel="accuracy", steps=range(every, STEP
 # Lines are medians over the four seeds, bands quartiles. The tanh network does not leave chance, and neither does an
 # LSTM that starts out forgetting half of its memory at every step; section 3 shows why. The others start patient, with
 # forget gates nearly open and input gates nearly shut (`chrono`, Tallec & Ollivier, 2018), and soon make no mistake.
-# Nothing here has to be forgotten, so the cell without forget gate, the one of 1997, does well too.
+# Nothing here has to be forgotten, so the cell without forget gate does well too.
 #
 # Now look inside the best LSTM while it reads one sequence. Each row of a panel is one of its cells.
 
@@ -244,9 +244,12 @@ print("time scales of the cells, in steps:", np.sort(np.asarray(analysis.time_sc
 #
 # $$\frac{\partial s_t}{\partial s_{t-k}} = J_t\, J_{t-1} \cdots J_{t-k+1},$$
 #
-# where the state $s$ is all that the next step reads. If those matrices shrink, the product **vanishes** exponentially
-# and nothing can be learned from far away; if they stretch, it **explodes**. Along the cell of an LSTM the factor is
-# simply the forget gate: $\partial c_t / \partial c_{t-1} = f_t$ (and a little more, through gates and outputs).
+# where the state $s$ is all that the next step reads. If those matrices shrink, the product **vanishes**
+# exponentially and nothing can be learned from far away; if they stretch, it **explodes**. Along the cell of an LSTM
+# the factor is simply the forget gate: $\partial c_t / \partial c_{t-1} = f_t$. That is one path of many. An error
+# also travels through the gates and the outputs, from $c$ to $y$ and by the recurrent weights back into $c$; the
+# whole Jacobian has them all. We draw both: the whole product, and the product of the forget gates alone, of the cell
+# that keeps most.
 
 # %%
 inputs = lj.TASKS["temporal_order"](length=100).sample(jax.random.key(3), 6).inputs[:100]
@@ -257,8 +260,15 @@ def untrained(variant, recurrent_scale=1.0, **options):
     return variant, params._replace(R=recurrent_scale * params.R)
 
 
+def along_the_cell(variant, params):
+    """The product of the last k forget gates, of the cell that keeps most: (lags, B); none without such gates."""
+    forget = analysis.record_gates(variant, params, inputs).get("f")
+    return jnp.zeros((1, 1)) if forget is None else jnp.cumprod(forget[::-1], axis=0).max(-1)
+
+
 cells = {
     "tanh, weights x 0.8": untrained("RNN", 0.8),
+    "tanh, weights x 1": untrained("RNN", 1.0),
     "tanh, weights x 2": untrained("RNN", 2.0),
     "LSTM, forget bias 0": untrained("NP", forget_bias=0.0),
     "LSTM, forget bias 1": untrained("NP", forget_bias=1.0),
@@ -266,19 +276,28 @@ cells = {
     "no forget gate": untrained("NFG"),
 }
 norms = {label: analysis.state_jacobian_norms(*cell, inputs) for label, cell in cells.items()}
-analysis.plot_gradient_norms(norms, ylabel=r"$\|\partial s_T / \partial s_{T-k}\|$", floor=1e-9)
+gates_alone = {label: along_the_cell(*cell) for label, cell in cells.items()}
+
+figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.2), sharey=True, layout="constrained", dpi=130)
+analysis.plot_gradient_norms(norms, ylabel=r"$\|\partial s_T / \partial s_{T-k}\|$", axes=panels[0], floor=1e-9)
+analysis.plot_gradient_norms(gates_alone, ylabel=r"$f_T\, f_{T-1} \cdots$ alone", axes=panels[1], floor=1e-9)
+panels[0].get_legend().remove()
+panels[1].legend(loc="upper right", ncols=2, frameon=False, fontsize=7)
+plt.show()
 
 # %% [markdown]
 # Before any training:
 #
-# * The **tanh network** is on a knife's edge: with small recurrent weights the error vanishes, with large ones it
-#   explodes.
-# * An **LSTM** whose forget bias starts at 0 has $f \approx \sigma(0) = 1/2$: it halves the error at every step and is
-#   no better. Starting at 1 gives $f \approx 0.73$, at 4 gives $f \approx 0.98$. **The forget bias sets the time scale
-#   that a cell starts with**, about $e^{b}$ steps; set it to fit the lags you expect.
+# * The **tanh network** hangs on the size of its recurrent weights: with small ones the error vanishes exponentially,
+#   with large ones it grows, until the squashing of saturated units holds it.
+# * An **LSTM** whose forget bias starts at 0 has $f \approx \sigma(0) = 1/2$: along the cell the error is halved at
+#   every step (right). The other paths carry it further, but it vanishes all the same. Starting at 1 gives $f \approx
+#   0.73$, at 4 gives $f \approx 0.98$. **The forget bias sets the time scale that a cell starts with**: along the
+#   cell an error fades by the factor $e$ in about $e^{b}$ steps where $b$ is large; set it to fit the lags you
+#   expect.
 # * **Without forget gate** ($f = 1$, the *constant error carousel* of 1997) the error does not vanish. It even grows
-#   over a hundred steps, as with forget bias 4: the work of the other paths, through gates and outputs, which nothing
-#   holds at 1. The tanh network with large weights gets there in a fraction of the steps.
+#   over a hundred steps, and with forget bias 4 where the cell alone would lose: the work of the other paths, through
+#   gates and outputs, which nothing holds at 1.
 #
 # And after training? We take the networks of section 2 and compare, for each, before and after.
 
@@ -295,8 +314,10 @@ panels[0].set_ylabel(r"$\|\partial s_T / \partial s_{T-k}\|$")
 plt.show()
 
 # %% [markdown]
-# Does an error still arrive from 50 steps back? Compare with the accuracies above: what a network can learn is what
-# its gradient can reach.
+# Does an error still arrive from 50 steps back? *Before* training is what decides: where next to nothing arrives,
+# there is nothing to learn from, and the accuracies above stay at chance. *After* training the networks that failed
+# reach even less far than before: they have learned from the last letters only, and nothing held on to the rest. In
+# those that succeeded the error arrives.
 #
 # ## 4. Sequences of different lengths in one batch
 #
@@ -342,6 +363,7 @@ print("every gradient is finite:          ", finite)
 #
 # * Add `"CIFG": "f"` to `removed` in section 1: what does a cell do whose forget gate is $f = 1 - i$?
 # * Train `"V"`, `"CIFG"` or `"GRU"` in section 2: add them to `recipes`. How many steps does each need?
-# * Make the task longer, `length=200`. Which variants survive, and does section 3 tell you why?
+# * Make the task of section 2 longer, `length=200`: the first symbol is then 160 to 200 steps old. Which variants
+#   survive? Section 3 looks at 100 and at 60 steps; make it look as far, and compare.
 #
 # `lj.VARIANTS` lists every cell; `make run` asks the same questions properly, with many seeds and statistics.

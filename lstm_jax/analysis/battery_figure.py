@@ -49,7 +49,7 @@ def battery_figure(found: Sequence[TrialResult]) -> Figure:
     axes.set_xlabel(
         "sequences until the criterion, over the paper's mean (red); right: trials that met it\n"
         "blue: as printed, grey: another choice; hollow: fewer than half met it\n"
-        "left out: rows that were not solved or have no published mean"
+        "left out: guesses, rows that were not solved or have no published mean"
     )
     axes.grid(axis="x", alpha=0.3, which="both")
     for side in ("top", "right"):

@@ -177,9 +177,9 @@ def _legend(found: Sequence[TrialResult]) -> str:
         "the others were given. Wrong: mean over trials, fresh sequences, weights at "
         "the criterion. Of streams, sequences are training streams; best test: the mean length that the test streams "
         "after some training stream had at best, median and range over trials (counting languages: the largest n up "
-        "to which every string was accepted). us a step: processor time of one trial and step, learning included, on "
-        f"one core; all rows together: {_pace(found)}. Seeds from 0 on "
-        f"({computed_by(found)})."
+        "to which every string was accepted; a sequence is a stream of a thousand strings). us a step: "
+        f"processor time of one trial and step, learning included, on one core; all rows together: {_pace(found)}. "
+        f"Seeds from 0 on ({computed_by(found)})."
     )
 
 

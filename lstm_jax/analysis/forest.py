@@ -95,8 +95,9 @@ def _scale(axes: Axes, comparison: Comparison) -> None:
         return
     # Intervals may reach 0, which no logarithmic axis shows: they are cut at its edge.
     axes.set_xscale("log", nonpositive="clip")
+    axes.xaxis.get_major_locator().set_params(numticks=8)  # every decade, where there are not many
     _limit(axes, min(scores), max(scores + ends))
-    axes.tick_params(axis="x", which="minor", length=0)
+    axes.tick_params(axis="x", which="minor", length=1.5)
 
 
 def _drawn(comparison: Comparison, line: Line) -> tuple[float, float]:
@@ -159,14 +160,17 @@ def _legend(figure: Figure, comparisons: Sequence[Comparison], chance: bool) -> 
     reference = comparisons[0].reference
     lines = [line for comparison in comparisons for line in comparison.lines]
     spread = any(math.isfinite(line.interval.low) for line in lines)
-    neutral = "no difference shown" if any(len(line.scores) > 1 for line in lines) else "score of one seed"
+    neutral = "mean, no difference shown" if any(len(line.scores) > 1 for line in lines) else "score of one seed"
     labels = {"": neutral, "worse": f"worse than {reference}", "better": f"better than {reference}"}
     present = {line.verdict for line in lines}
+    bar = "-" if spread else ""
     handles: list = [
-        Line2D([], [], ls="-", lw=1.1, ms=4, mec="white", mew=0.5, label=labels[verdict], **STYLE[verdict])
+        Line2D([], [], ls=bar, lw=1.1, ms=4, mec="white", mew=0.5, label=labels[verdict], **STYLE[verdict])
         for verdict in labels
         if verdict in present
     ]
+    if any(len(line.scores) > 1 for line in lines):
+        handles.append(Line2D([], [], ls="", marker="o", ms=2, color=STYLE[""]["color"], alpha=0.5, label="one seed"))
     if spread:
         handles.append(Patch(color=BAND, alpha=0.3, lw=0, label=f"95 % interval of {reference}"))
     if chance:

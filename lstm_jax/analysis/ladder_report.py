@@ -71,9 +71,7 @@ def goal_table(found: Sequence[Ladder]) -> str:
     header = ("variant", *(f"{ladder.task}, {axis(ladder.task)} = {ladder.lengths[0]}" for ladder in found))
     solved = "; ".join(_title(ladder) for ladder in found)
     chances = ", ".join(f"{ladder.task} {number(ladder.chance)}" for ladder in found)
-    legend = (
-        f"Seeds that solved it of all, and the median test score. Solved: {solved}. Without any memory: {chances}."
-    )
+    legend = f"Seeds that solved it of all, and the median test score. Solved: {solved}. Chance: {chances}."
     return f"{markdown(header, rows)}\n\n{legend}"
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DASH = "–"
 """Where there is no number."""
+REGRESSION = "logistic regression of the next step on the present one"
+CHANCE = "Chance: the best guess without memory; of data sets the best constant one."
 MARKS = {"worse": "▼", "better": "▲", "": ""}
 HEADER = (
     "variant",
@@ -103,14 +105,23 @@ def overview(comparisons: Sequence[Comparison]) -> str:
     rows = [("variant", *titles), ("---", *["---:"] * len(titles))]
     rows += [(name, *(column[name] for column in columns)) for name in variants]
     rows += [("*chance*", *(f"*{number(comparison.chance)}*" for comparison in comparisons))]
+    regressed = [present_step(comparison.task) for comparison in comparisons]
+    if any(score is not None for score in regressed):
+        rows += [(f"*{REGRESSION}*", *(DASH if score is None else f"*{number(score)}*" for score in regressed))]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     reference = comparisons[0].reference
     shown = centre_legend(len(line.scores) for comparison in comparisons for line in comparison.lines)
     return (
         f"{table}\n\n↑ higher is better, ↓ lower is better; {shown}. ▼ worse, ▲ better than {reference}: Welch's "
-        "test, two-sided, 5 %, Holm-corrected over the variants of a task. Chance: the best predictor without "
-        f"memory. {named(variants)}"
+        f"test, two-sided, 5 %, Holm-corrected over the variants of a task. {CHANCE} {named(variants)}"
     )
+
+
+def present_step(task: str) -> float | None:
+    """What a data set to be continued gives without memory, see ``Dataset``; None for all others."""
+    from lstm_jax.datasets import DATASETS
+
+    return DATASETS[task].present_step if task in DATASETS else None
 
 
 def named(variants: Iterable[str]) -> str:

@@ -166,7 +166,7 @@ def _beyond(axes: Axes, place: int, median: float, color: str) -> None:
         arrowprops={"arrowstyle": "-|>", "color": color, "lw": 0.9, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 6},
     )  # fmt: skip
     axes.annotate(
-        number(median), (place, 0.84 if above else 0.16), xycoords=("data", "axes fraction"), rotation=90,
+        f"median {number(median)}", (place, 0.84 if above else 0.16), xycoords=("data", "axes fraction"), rotation=90,
         ha="center", va="top" if above else "bottom", fontsize=6, color=color,
         bbox={"facecolor": "white", "lw": 0, "pad": 0.8},
     )  # fmt: skip

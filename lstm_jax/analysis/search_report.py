@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from lstm_jax.analysis.page import Block, Bullets, Heading, Paragraph, Picture, Table, to_html, to_markdown
-from lstm_jax.analysis.report import counts, named, number
+from lstm_jax.analysis.report import REGRESSION, counts, named, number, present_step
 from lstm_jax.analysis.search_tables import (
     best_table,
     claims_table,
@@ -175,9 +175,11 @@ def _what(task: TaskSearch) -> str:
     metric = MUSIC_METRIC if is_music(task.task) and task.metric == "nll" else METRICS.get(task.metric, "")
     direction = "higher" if task.higher_is_better else "lower"
     meaning = f" ({metric})" if metric else ""
+    score = present_step(task.task)
+    regressed = "" if score is None else f", {REGRESSION} {number(score)}"
     return (
-        f"`{task.task}`: test {task.metric}{meaning}, {direction} is better; chance {number(task.chance)}. Each "
-        f"variant by its {_chosen(task)}, chosen by validation."
+        f"`{task.task}`: test {task.metric}{meaning}, {direction} is better; chance {number(task.chance)}"
+        f"{regressed}. Each variant by its {_chosen(task)}, chosen by validation."
     )
 
 

@@ -27,5 +27,6 @@ JSB_CHORALES = Dataset(
             ),
         ),
     ),
+    present_step=9.040,
     **PREDICTION,
 )

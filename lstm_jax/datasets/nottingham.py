@@ -32,5 +32,6 @@ NOTTINGHAM = Dataset(
             ),
         ),
     ),
+    present_step=4.555,
     **PREDICTION,
 )

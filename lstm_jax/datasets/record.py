@@ -91,7 +91,9 @@ class Dataset:
         parse: pure function from raw files to the examples of each split, in the order they are stored.
         view: pure function from the rows of a split, and the options in ``view_options``, to ``Sequences``.
         input_size, output_size, loss, metric, higher_is_better: as tasks have them.
-        chance: ``(train, test) -> float``, the metric of the best predictor that remembers nothing, from the data.
+        chance: ``(train, test) -> float``, the metric of the best constant prediction, from the data.
+        present_step: of a sequence to be continued, the metric on the test part of a logistic regression of the next
+            step on the present one (with a ridge of 1): what needs no memory. A test computes it.
         files: raw files by name; or ``pattern``, a glob, where there are many.
         package: the same files inside a package.
         view_options: defaults of the view's options.
@@ -127,6 +129,7 @@ class Dataset:
     by_row: bool = False
     folder: Path | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
+    present_step: float | None = None
 
     def check_split(self, split: str) -> str:
         """The split's name, or an error that suggests the nearest."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_row import BatteryRow
 from lstm_jax.studies.collect import read_table
@@ -80,12 +81,16 @@ def most(trials: Sequence[TrialResult]) -> bool:
 
 
 def ratios(found: Sequence[TrialResult]) -> list[tuple[BatteryRow, float, float, float]]:
-    """For the figure: rows with a success and a published mean, our mean over the paper's, and its interval."""
+    """For the figure: rows with a success and a published mean, our mean over the paper's, and its interval.
+
+    Guesses are not among them: the papers' means are of learning.
+    """
     listed = []
     for name, trials in by_row(found).items():
         times = [max(trial.met_1, trial.met_2) for trial in trials if trial.ended == "met"]
         paper = BATTERY[name].published.sequences[-1]
-        if times and not math.isnan(paper):
+        guessed = isinstance(BATTERY[name].protocol, GuessProtocol)
+        if times and not guessed and not math.isnan(paper):
             mean = mean_interval(times)
             listed.append((BATTERY[name], mean.mean / paper, mean.low / paper, mean.high / paper))
     return listed

@@ -27,7 +27,7 @@ class Row(NamedTuple):
     Attributes:
         task, variant, seed: what was run; the three name a row.
         hidden_size, learning_rate, momentum, input_noise: the settings that a search may vary.
-        metric: name of the score; ``higher_is_better`` its direction; ``chance`` its value without any memory (NaN
+        metric: name of the score; ``higher_is_better`` its direction; ``chance`` its value without learning (NaN
             where nobody knows it).
         test, validation: the score at the step with the best validation score; NaN if there never was one.
         test_by_sequence: the test score with each sequence counted once, by its own mean.

@@ -91,7 +91,7 @@ def _loaded(data: DataConfig) -> Problem:
 
 @functools.lru_cache(maxsize=8)
 def _chance(name: str, pairs: tuple[tuple[str, Any], ...]) -> float:
-    """The metric of the best predictor without memory, on the test set."""
+    """The metric of the best guess without memory, of a data set of the best constant one, on the test set."""
     from lstm_jax.tasks import TASKS
 
     options: dict[str, Any] = dict(pairs)

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from fabricated import TRIAL
 
-from lstm_jax.analysis.report import computed_by, embed, full_table, number, overview, readme_section, write_report
+from lstm_jax.analysis.report import (
+    REGRESSION,
+    computed_by,
+    embed,
+    full_table,
+    number,
+    overview,
+    readme_section,
+    write_report,
+)
 from lstm_jax.studies.collect import Row, write_rows
 from lstm_jax.studies.compare import compare
 
@@ -146,8 +155,8 @@ def test_the_report_is_a_pure_function_of_the_results(tmp_path):
     ("seeds", "words"),
     [
         (1, ["score of one seed"]),
-        (2, ["no difference shown"]),
-        (5, ["no difference shown", "95 % interval of V"]),
+        (2, ["mean, no difference shown", "one seed"]),
+        (5, ["mean, no difference shown", "one seed", "95 % interval of V"]),
     ],
 )
 @pytest.mark.parametrize(("score", "chance"), [(1.0, []), (9.0, ["chance"])])
@@ -157,6 +166,13 @@ def test_the_legend_speaks_only_of_what_is_drawn(seeds, words, score, chance):
     figure = forest_figure(compare(Made(seeds=seeds, spread=0.0).rows(V=score, NFG=score)))
     words = words + chance
     assert [text.get_text() for text in figure.legends[0].get_texts()] == words
+
+
+def test_a_set_to_be_continued_shows_what_the_present_step_gives():
+    def table(task):
+        return overview(compare(Made(task).rows(V=9.0, NFG=9.5)))
+
+    assert f"| *{REGRESSION}* | *9.04* |" in table("jsb_chorales") and REGRESSION not in table("music")
 
 
 def test_a_figure_exists_for_any_number_of_tasks(tmp_path):

@@ -123,7 +123,7 @@ def test_a_variant_whose_trials_all_diverged_is_drawn_as_an_arrow_at_the_edge():
     rows = [row for name in ("V", "NP", "NIG") for row in scored(name, around(9.0, 8, 0.05))]
     search = quick(rows + [trial(variant="NFG", seed=n, **NEVER) for n in range(8)])
     axes = best_figure(search).axes[0]
-    assert "11" in [text.get_text() for text in axes.texts]
+    assert "median 11" in [text.get_text() for text in axes.texts]
     assert axes.get_ylim()[1] < 10
     assert {row[0]: row[2] for row in winner_table(search.tasks[0]).rows}["NFG"] == "–"
 
