@@ -75,7 +75,7 @@ forecast: $(RUN_READY) ## hours ahead beside naive and linear forecasts; PRESET=
 	  $(BIN)/python experiments/08_forecasting/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
 
-pixels: $(RUN_READY) ## a digit read pixel by pixel, gates taken away; PRESET=smoke|quick|best|whole|full, OVERWRITE=1 starts anew
+pixels: $(RUN_READY) ## a digit read pixel by pixel, gates taken away; PRESET=smoke|quick|best|whole|full|curves, OVERWRITE=1 starts anew
 	@LSTM_JAX_RAW_DIR="$${LSTM_JAX_RAW_DIR:-$(wildcard ../shared/data)}" \
 	  $(BIN)/python experiments/09_pixels/run.py $(if $(filter default,$(PRESET)),,--preset $(PRESET)) \
 	  $(if $(filter file,$(origin OUT)),,--out $(OUT)) $(if $(OVERWRITE),--overwrite) $(ARGS)
