@@ -13,7 +13,8 @@ optimizer, batches and seeds. README.md says more.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -35,47 +36,40 @@ IMAGES, CURVES = ("sequential", "permuted"), ("curves", "shuffled curves")
 """What is read, in order and out of it: the pixels of MNIST, the points of MNIST-1D."""
 
 
+def images(pool: int, batch: int) -> dict[str, DataConfig]:
+    """MNIST; ``pool``: side of the squares that are averaged to one pixel."""
+    return {order: DataConfig("mnist", {"order": order, "pool": pool}, batch, eval_batch_size=500) for order in IMAGES}
+
+
+def curves(batch: int) -> dict[str, DataConfig]:
+    """MNIST-1D: as many curves as in the published set, and as many more for validation as for the test."""
+    sizes = DataConfig("mnist_1d", (), batch, eval_size=1000, eval_batch_size=500, train_size=4000)
+    return {label: replace(sizes, options={"shuffled": label == CURVES[1]}) for label in CURVES}
+
+
 @dataclass(frozen=True)
 class Scale:
-    """How long one preset takes.
-
-    ``pool``: side of the squares that are averaged to one pixel; None reads curves. ``looks``: evaluations on the
-    validation part, of images 10,000.
-    """
+    """How long one preset takes, and what is read. ``looks``: evaluations on the validation part, of images 10,000."""
 
     cells: tuple[str, ...]
     seeds: int
     hidden: int
-    pool: int | None
-    batch: int
+    data: Mapping[str, DataConfig]
     rate: float
     steps: int
     looks: int = 5
 
-    @property
-    def labels(self) -> tuple[str, str]:
-        """The two tasks, by what is read."""
-        return CURVES if self.pool is None else IMAGES
-
 
 SCALES = {
-    "smoke": Scale(("V",), 1, hidden=8, pool=4, batch=32, rate=0.01, steps=20),
-    "quick": Scale(CELLS, 1, hidden=64, pool=2, batch=64, rate=0.008, steps=1500),
-    "best": Scale(("V",), 1, hidden=64, pool=2, batch=64, rate=0.008, steps=9000),
-    "whole": Scale(("V",), 1, hidden=128, pool=1, batch=64, rate=0.004, steps=9000),
-    "full": Scale(CELLS, 5, hidden=256, pool=1, batch=128, rate=0.001, steps=60_000),
-    "curves": Scale(ALL_CELLS, 5, hidden=32, pool=None, batch=100, rate=0.01, steps=6000, looks=20),
+    "smoke": Scale(("V",), 1, hidden=8, data=images(4, 32), rate=0.01, steps=20),
+    "quick": Scale(CELLS, 1, hidden=64, data=images(2, 64), rate=0.008, steps=1500),
+    "best": Scale(("V",), 1, hidden=64, data=images(2, 64), rate=0.008, steps=9000),
+    "whole": Scale(("V",), 1, hidden=128, data=images(1, 64), rate=0.004, steps=9000),
+    "full": Scale(CELLS, 5, hidden=256, data=images(1, 128), rate=0.001, steps=60_000),
+    "curves": Scale(ALL_CELLS, 5, hidden=32, data=curves(100), rate=0.01, steps=6000, looks=20),
 }
 """784, 196 or 49 pixels a digit, 40 points a curve. An epoch of the 50,000 training images is 390 updates of ``full``,
 781 of the others but ``smoke``; one of the 4000 curves 40."""
-
-
-def data(scale: Scale, label: str) -> DataConfig:
-    """What is read. Curves: as many as in the published set, and as many more for validation."""
-    if scale.pool is None:
-        options = {"shuffled": label == CURVES[1]}
-        return DataConfig("mnist_1d", options, scale.batch, eval_size=1000, eval_batch_size=500, train_size=4000)
-    return DataConfig("mnist", {"order": label, "pool": scale.pool}, scale.batch, eval_batch_size=500)
 
 
 def config(scale: Scale, label: str) -> Config:
@@ -84,7 +78,7 @@ def config(scale: Scale, label: str) -> Config:
     return Config(
         model=ModelConfig(hidden_size=scale.hidden, gate_init="uniform"),
         optimizer=OptimizerConfig(learning_rate=scale.rate, schedule="cosine"),
-        data=data(scale, label),
+        data=scale.data[label],
         train=TrainConfig(steps=scale.steps, log_every=every, eval_every=2 * every, checkpoint_every=2 * every),
     )
 
@@ -93,7 +87,7 @@ def study(preset: str, cells: tuple[str, ...] = ()) -> Study:
     """Every cell, or those that are named, on both orders."""
     scale = SCALES[preset]
     chosen = cells or scale.cells
-    tasks = tuple((label, config(scale, label)) for label in scale.labels)
+    tasks = tuple((label, config(scale, label)) for label in scale.data)
     return Study(f"{NAME} ({preset})", tasks, chosen, scale.seeds, reference_of(chosen))
 
 

@@ -7,8 +7,9 @@ from lstm_jax.cell.params import Params, gate_view, init_params, named_shapes, p
 from lstm_jax.cell.step import State, initial_state, lstm_step
 from lstm_jax.cell.variants import SUMMARIES, VARIANTS, Variant, resolve
 
-for kind in (Params, State):  # so that exported programs may take and return them
-    export.register_namedtuple_serialization(kind, serialized_name=f"lstm_jax.{kind.__name__}")
+# So that exported programs may take and return them.
+export.register_namedtuple_serialization(Params, serialized_name="lstm_jax.Params")
+export.register_namedtuple_serialization(State, serialized_name="lstm_jax.State")
 
 __all__ = [
     "SUMMARIES",

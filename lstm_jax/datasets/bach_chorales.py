@@ -126,6 +126,6 @@ BACH_CHORALES = Dataset(
     by_row=True,
     pattern="*.mxl",
     package=PackageFiles("music21", "music21/corpus/bach/*.mxl"),
-    present_step=9.341,
+    present_step=9.340,
     **PREDICTION,
 )

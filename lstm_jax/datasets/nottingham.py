@@ -32,6 +32,6 @@ NOTTINGHAM = Dataset(
             ),
         ),
     ),
-    present_step=4.555,
+    present_step=4.553,
     **PREDICTION,
 )

@@ -80,6 +80,11 @@ class Layers:
 
         return tuple((one(), one()) if self.bidirectional else one() for _ in range(self.num_layers))
 
+    def blank_states(self, batch_size: int, param_dtype: Any) -> States:
+        """Blank states ``(B, H)`` in the type that products are computed in, as wide as states are."""
+        carried = param_dtype if self.dtype is None else self.dtype
+        return self.blank((positive("blank_states: batch_size", batch_size),), carried)
+
     def check(self, stack: Any) -> None:
         """Raises ValueError unless the weights are of so many layers and directions, in tuples of ``Params``."""
         if isinstance(stack, Mapping) or not all(isinstance(layer, tuple | list) for layer in stack):
@@ -87,12 +92,11 @@ class Layers:
                 "LSTM: the weights came back from a file as dictionaries; restore them into what init or split gave, "
                 "as by flax.serialization.from_state_dict(variables, restored)"
             )
-        directions = 1 + self.bidirectional
-        found = [len(layer) for layer in stack]
-        if found != [directions] * self.num_layers:
+        expected, found = [1 + self.bidirectional] * self.num_layers, [len(layer) for layer in stack]
+        if found != expected:
             raise ValueError(
                 f"LSTM: num_layers={self.num_layers} and bidirectional={self.bidirectional} need weights of "
-                f"{self.num_layers} x {directions} layers and directions, got {len(found)} x {max(found, default=0)}"
+                f"{expected} directions layer by layer, got {found}"
             )
 
     def run(

@@ -103,8 +103,7 @@ class LSTM(nn.Module):
     @nn.nowrap
     def blank_states(self, batch_size: int) -> States:
         """The states ``(B, H)`` that ``initial_state=None`` stands for where none are learned: a carry for loops."""
-        carried = self.param_dtype if self.dtype is None else self.dtype
-        return self._layers().blank((positive("blank_states: batch_size", batch_size),), carried)
+        return self._layers().blank_states(batch_size, self.param_dtype)
 
     @nn.nowrap
     def _layers(self) -> Layers:

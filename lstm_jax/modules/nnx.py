@@ -68,7 +68,7 @@ class LSTM(nnx.Module):
         self.layers = Layers(
             resolve(variant), hidden_features, num_layers, bidirectional, dropout, dtype, backend, remat_chunk
         )
-        self.in_features, self.param_dtype = in_features, param_dtype
+        self.in_features = in_features
         self.deterministic = deterministic
         init_options = {"forget_bias": forget_bias, "initializers": initializers, "dtype": param_dtype}
         self.stack = _as_params(self.layers.init(rngs.params(), in_features, **init_options))
@@ -112,8 +112,7 @@ class LSTM(nnx.Module):
 
     def blank_states(self, batch_size: int) -> States:
         """The states ``(B, H)`` that ``initial_state=None`` stands for where none are learned: a carry for loops."""
-        carried = self.param_dtype if self.layers.dtype is None else self.layers.dtype
-        return self.layers.blank((positive("blank_states: batch_size", batch_size),), carried)
+        return self.layers.blank_states(batch_size, core_params(self)[0][0].W.dtype)
 
     def _dropout_key(self, rngs: nnx.Rngs | nnx.RngStream | None) -> jax.Array:
         stream = self.rngs if rngs is None else rngs.dropout if isinstance(rngs, nnx.Rngs) else rngs

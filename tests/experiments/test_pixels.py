@@ -59,7 +59,7 @@ def test_curves_are_as_many_as_in_the_published_set_and_as_many_more_to_choose_b
 
 def test_a_run_is_cut_into_chunks_of_one_length_that_end_with_an_evaluation(experiment):
     for scale in experiment.SCALES.values():
-        train = experiment.config(scale, scale.labels[1]).train
+        train = experiment.config(scale, [*scale.data][1]).train
         assert train.steps % train.eval_every == train.eval_every % train.log_every == 0
         assert train.checkpoint_every == train.eval_every
 

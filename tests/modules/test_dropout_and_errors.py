@@ -133,10 +133,10 @@ def test_weights_of_other_sizes_are_not_written():
 @pytest.mark.parametrize(
     ("made", "asked", "found"),
     [
-        ({}, {"num_layers": 3}, "3 x 1 layers and directions, got 1 x 1"),
-        ({"num_layers": 2}, {}, "1 x 1 layers and directions, got 2 x 1"),
-        ({"bidirectional": True}, {}, "1 x 1 layers and directions, got 1 x 2"),
-        ({}, {"bidirectional": True}, "1 x 2 layers and directions, got 1 x 1"),
+        ({}, {"num_layers": 3}, r"weights of \[1, 1, 1\] directions layer by layer, got \[1\]"),
+        ({"num_layers": 2}, {}, r"\[1\] directions layer by layer, got \[1, 1\]"),
+        ({"bidirectional": True}, {}, r"\[1\] directions layer by layer, got \[2\]"),
+        ({}, {"bidirectional": True}, r"\[2\] directions layer by layer, got \[1\]"),
     ],
 )
 def test_weights_of_another_depth_or_direction_are_refused(made, asked, found):

@@ -15,7 +15,7 @@ from lstm_jax.online import streams
 from lstm_jax.online.trials import Goal
 from lstm_jax.studies import battery_run
 from lstm_jax.studies.battery import BATTERY, chosen_rows
-from lstm_jax.studies.battery_results import TrialResult, read_results
+from lstm_jax.studies.battery_results import TrialResult, ratios, read_results
 from lstm_jax.studies.battery_run import file_of, run_row
 from lstm_jax.studies.collect import write_table
 from lstm_jax.studies.statistics import Waits, log_rank
@@ -274,6 +274,15 @@ def test_guesses_are_compared_with_no_figure_for_learning():
     (line,) = [line for line in table(rows).splitlines() if "random guessing" in line]
     assert "| learning: 39,850 | – |" in line
     assert "no, fewer" in table(learned)
+    assert [row.name for row, *_ in ratios([*rows, *learned])] == ["two-3a-100-3"], "nor in the figure"
+
+
+def test_streams_read_to_their_end_are_compared_with_no_published_number():
+    names = ("cerg", "cerg:reads-on", "cnto", "cnto:plain-reads-on")
+    found = [trial(name, seed, (400 + seed, 0), best_test=1000.0) for name in names for seed in range(4)]
+    assert [row.name for row, *_ in ratios(found)] == ["cerg", "cnto"]
+    reading = [row for row in BATTERY.values() if row.name.endswith("reads-on")]
+    assert len(reading) > 4 and all(math.isnan(n) for row in reading for n in row.published.sequences)
 
 
 def test_results_come_back_as_they_were_and_the_report_needs_nothing_else(tmp_path):

@@ -152,6 +152,7 @@ def test_claim_8_compares_the_best_trial_by_validation(best, count, expected):
     rows[2] = rows[2]._replace(validation=8.1, test=7.0)
     found = verdict(8, analyse(rows))
     assert found.verdict == expected and f"{best:.3f}" in found.evidence
+    assert found.against == (("jsb_chorales",) if expected == "contradicted" else ())
 
 
 def test_what_is_only_recalled_is_never_printed_as_a_fact():

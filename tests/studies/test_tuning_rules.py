@@ -65,7 +65,10 @@ def tuned(speech: bool = False, **changes) -> Search:
     [(0.8, 0.005, "confirmed"), (0.5, 0.005, "contradicted"), (0.68, 0.05, "not decided")],
 )
 def test_claim_9_compares_the_interval_of_the_rate_with_two_thirds(rate, half, expected):
-    assert verdict(9, tuned(score=shares(rate, 0.05, half=half))).verdict == expected
+    search = tuned(score=shares(rate, 0.05, half=half))
+    found = verdict(9, search)
+    assert found.verdict == expected
+    assert found.against == ((search.tasks[0].task,) if expected == "contradicted" else ())
 
 
 @pytest.mark.parametrize(
@@ -138,6 +141,8 @@ def test_claim_13_looks_at_noise_on_music(mean, sd, expected):
 def test_claim_13_is_not_decided_without_music():
     search = tuned(speech=True, curves={"input_noise": curve(0, 1, lambda way: 0.8 - 0.2 * way)})
     assert verdict(13, search).verdict == "not decided" and "spoken_digits" in verdict(13, search).evidence
+    gained = tuned(speech=True, curves={"input_noise": curve(0, 1, lambda way: 0.7 + 0.2 * way, 0.001)})
+    assert verdict(13, gained)[4] == "not decided" and verdict(13, gained).against == ()
 
 
 @pytest.mark.parametrize(
