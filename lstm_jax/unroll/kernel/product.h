@@ -7,11 +7,11 @@
 namespace lstm {
 
 #if defined(__AVX512F__)
-constexpr int kBytes = 64;
+constexpr int kBytes = 64, kRegisters = 32;
 #elif defined(__AVX__)
-constexpr int kBytes = 32;
+constexpr int kBytes = 32, kRegisters = 16;
 #else
-constexpr int kBytes = 16;
+constexpr int kBytes = 16, kRegisters = 16;
 #endif
 
 template <typename T>
@@ -118,14 +118,24 @@ inline void tile(int64_t depth, const T* const* rows, int64_t step, const T* pan
 }
 
 template <typename T, int kPanels>
-void tiles(int64_t count, int64_t depth, const T* const* rows, int64_t step, const T* panel, int64_t apart, T* sums,
-           int64_t stride, int64_t across) {
+void one_pass(int64_t count, int64_t depth, const T* const* rows, int64_t step, const T* panel, int64_t apart, T* sums,
+              int64_t stride, int64_t across) {
   switch (count) {
     case 2: return tile<T, 2, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
     case 3: return tile<T, 3, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
     case 4: return tile<T, 4, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
     case 5: return tile<T, 5, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
     default: return tile<T, 6, kPanels>(depth, rows, step, panel, apart, sums, stride, across);
+  }
+}
+
+template <typename T, int kPanels>
+void passes(int64_t count, int64_t depth, const T* const* rows, int64_t step, const T* panel, int64_t apart, T* sums,
+            int64_t stride, int64_t across) {
+  const int64_t passes = (count + kTile - 1) / kTile;
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    const int64_t from = count * pass / passes, to = count * (pass + 1) / passes;  // tiles of equal height
+    one_pass<T, kPanels>(to - from, depth, rows + from, step, panel, apart, sums + from * stride, stride, across);
   }
 }
 
@@ -145,9 +155,10 @@ void wide_tile(int64_t width, int64_t depth, const T* const* row, int64_t step, 
 }
 
 // sums (count, columns), rows `stride` apart, += rows (count, depth) times the panels from `first` to `last`. Element k
-// of a row stands at rows[r][k * step]. A panel stays in the first cache while all rows pass it; few rows take several
-// panels at once, for enough independent sums. Writes whole panels, their sums `across` apart: rows lie whole, `stride`
-// at least padded(columns), or in panels themselves.
+// of a row stands at rows[r][k * step]. A panel stays near while all rows pass it; few rows take two panels at once, or
+// more, for enough independent sums, and where there are registers for 6 x 4 sums all do, for fewer reads a product.
+// Writes whole panels, their sums `across` apart: rows lie whole, `stride` at least padded(columns), or in panels
+// themselves.
 template <typename T>
 void multiply_panels(int64_t count, const T* const* rows, int64_t step, const Panels<T>& weights, int64_t first,
                      int64_t last, T* sums, int64_t stride, int64_t across) {
@@ -164,15 +175,11 @@ void multiply_panels(int64_t count, const T* const* rows, int64_t step, const Pa
     }
     return;
   }
-  if (count <= 3)
+  if (count <= 3 || kRegisters >= 32)
     for (; n + 2 <= panels; n += 2, panel += 2 * apart, sums += 2 * across)
-      tiles<T, 2>(count, weights.depth, rows, step, panel, apart, sums, stride, across);
-  const int64_t passes = (count + kTile - 1) / kTile;
+      passes<T, 2>(count, weights.depth, rows, step, panel, apart, sums, stride, across);
   for (; n < panels; ++n, panel += apart, sums += across)
-    for (int64_t pass = 0; pass < passes; ++pass) {
-      const int64_t from = count * pass / passes, to = count * (pass + 1) / passes;  // tiles of equal height
-      tiles<T, 1>(to - from, weights.depth, rows + from, step, panel, apart, sums + from * stride, stride, across);
-    }
+    passes<T, 1>(count, weights.depth, rows, step, panel, apart, sums, stride, across);
 }
 
 }  // namespace lstm
