@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_jax.studies.collect import Row
 from lstm_jax.studies.plan import Study
-from lstm_jax.train.config import Config
+from lstm_jax.train.config import Config, DataConfig
 
 NINE = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
 TRIAL = Row(
@@ -51,8 +51,11 @@ def drawn(variant: str, count: int, score: Callable[[Row], float], **changes) ->
     return rows
 
 
+PAIR = (("a", Config()), ("b", Config(data=DataConfig("temporal_order"))))
+
+
 def study(**changes) -> Study:
-    values = dict(name="s", tasks=(("a", Config()), ("b", Config())), variants=("NFG", "V"), seeds=2)
+    values = dict(name="s", tasks=PAIR, variants=("NFG", "V"), seeds=2)
     return Study(**{**values, **changes})
 
 

@@ -202,7 +202,7 @@ class _Conductor:
     def run(self, train: Train, workers: int) -> list[Row]:
         """Everything that is missing, as many programs at a time as there are workers."""
         missing = [trial for trial in self.trials if trial.key not in self.rows]
-        groups = [list(group) for _, group in groupby(missing, key=_program)]
+        groups = _groups(missing, kept_in_order=self.study.block is not None)
         running: dict[int, list[tuple[Trial, float]]] = {}
         self._tell([])
         with TrialLog(self.part.folder(self.folder) / LOG) as log, Crew(train, groups, workers) as crew:
@@ -251,12 +251,21 @@ class _Conductor:
         return tuple(self.rows[trial.key] for trial in self.order if trial.key in self.rows)
 
 
+def _groups(trials: Sequence[Trial], kept_in_order: bool) -> list[list[Trial]]:
+    """Trials that one program trains, together; where blocks have their turn, neighbours only."""
+    programs = [_program(trial) for trial in trials]
+    first = {program: n for n, program in reversed([*enumerate(programs)])}
+    places = range(len(trials))
+    order = places if kept_in_order else sorted(places, key=lambda n: first[programs[n]])
+    return [[trials[n] for n in group] for _, group in groupby(order, key=programs.__getitem__)]
+
+
 def _program(trial: Trial) -> tuple[Any, ...]:
-    """Equal for neighbours that one program trains."""
+    """Equal for trials that one program trains, whatever task and variant are called."""
     from lstm_jax.train.parallel import shared_config
 
     train, data = replace(trial.config.train, seed=0), replace(trial.config.data, input_noise=0.0)
-    return trial.task, trial.variant, shared_config(trial.config), train, data
+    return shared_config(trial.config), train, data
 
 
 def _logs(folder: Path) -> list[Path]:

@@ -7,14 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from fabricated import TRIAL
+from fabricated import TRIAL, study
 
 from lstm_jax.studies import train_trials
-from lstm_jax.studies.plan import Study
 from lstm_jax.studies.run import run_study
-from lstm_jax.train.config import Config, DataConfig
+from lstm_jax.train.config import DataConfig
 
-STUDY = Study("s", (("a", Config()), ("b", Config())), ("V", "NFG"), seeds=3)
+STUDY = study(variants=("V", "NFG"), seeds=3)
 
 
 class Trainer:

@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from fabricated import ALL, Trainer, study
+from fabricated import ALL, PAIR, Trainer, study
 
 from lstm_jax.studies import run
 from lstm_jax.studies.collect import read_rows
@@ -27,6 +27,17 @@ def test_every_trial_runs_once_with_the_reference_first(tmp_path):
     assert trainer.ran == ALL and trainer.groups == [2] * 4, "those that share a program together"
     assert [(row.task, row.variant, row.seed) for row in rows] == ALL
     assert read_rows(tmp_path / "results.csv") == rows
+
+
+RATES = (("slow", Config()), ("other", PAIR[1][1]), ("fast", Config(optimizer=OptimizerConfig(learning_rate=0.5))))
+
+
+@pytest.mark.parametrize(("block", "groups"), [(None, [4, 4, 2, 2]), (1, [1] * 12)])
+def test_trials_of_one_program_come_together_whatever_their_tasks_are_called(tmp_path, block, groups):
+    trainer = Trainer()
+    rows = run_study(study(tasks=RATES, block=block), tmp_path, trainer)
+    assert trainer.groups == groups, "with blocks every variant has its turn on every task first"
+    assert [row.task for row in rows] == ["slow"] * 4 + ["other"] * 4 + ["fast"] * 4
 
 
 def test_the_plan_is_on_disk_before_the_first_trial(tmp_path):
@@ -46,7 +57,7 @@ def test_a_second_run_continues_and_ends_with_the_same_results(tmp_path):
     assert resumed == run_study(study(), tmp_path / "straight", Trainer())
 
 
-FASTER = (("a", Config()), ("b", replace(Config(), optimizer=OptimizerConfig(learning_rate=0.5))))
+FASTER = (PAIR[0], ("b", replace(PAIR[1][1], optimizer=OptimizerConfig(learning_rate=0.5))))
 
 
 def test_a_larger_study_runs_exactly_what_was_added(tmp_path):
