@@ -145,7 +145,7 @@ class Options:
     """Which ablations does a better initialisation rescue? Eleven cells, four starts of their gates, three tasks."""
 
     preset: Literal["smoke", "quick", "full"] = "quick"
-    """smoke: under a minute, too short to mean anything; quick: about ten minutes on two cores; full: days."""
+    """smoke: under a minute, too short to mean anything; quick: half an hour on two busy cores; full: days."""
     out: Path | None = None
     """Folder of the results, by default results/gates_and_init/PRESET; finished trials found there are kept."""
     overwrite: bool = False
