@@ -67,29 +67,43 @@ def checkpoint_steps(folder: Path) -> list[int]:
 def load_checkpoint(folder: Path, like: Any, say: Callable[[str], None] = print) -> tuple[int, Any] | None:
     """The newest checkpoint whose bytes are intact: its step, and its arrays on the host; None if there is none.
 
+    Nothing in the folder is changed, and the run that writes there may go on: a checkpoint that is removed meanwhile
+    has a newer one beside it.
+
     Args:
         folder: where checkpoints of a run lie.
         like: pytree of arrays with the structure, shapes and types that are expected.
-        say: told of every damaged checkpoint that is set aside (renamed) for the one before it.
+        say: told of every damaged checkpoint that is passed over for the one before it.
 
     Raises:
         DamagedCheckpointError: there are checkpoints, but all are damaged.
     """
-    steps = checkpoint_steps(folder)
-    for position, step in reversed(list(enumerate(steps))):
-        path = folder / checkpoint_name(step)
+    damaged: dict[int, DamagedCheckpointError] = {}
+    while steps := [step for step in checkpoint_steps(folder) if step not in damaged]:
+        path = folder / checkpoint_name(steps[-1])
         try:
             verify_checkpoint(path)
-        except DamagedCheckpointError as error:
-            if position == 0:
-                raise DamagedCheckpointError(f"{error}; no older one is left: start again (--overwrite)") from None
-            say(f"{error}; going back to the checkpoint of step {steps[position - 1]}")
-            set_aside = path.with_suffix(DAMAGED)
-            shutil.rmtree(set_aside, ignore_errors=True)
-            os.replace(path, set_aside)
-        else:
-            return step, _arrays(path, like)
+            return steps[-1], _arrays(path, like)
+        except (OSError, ValueError) as error:
+            if not path.is_dir():
+                continue
+            if not isinstance(error, DamagedCheckpointError):
+                raise
+            damaged[steps[-1]] = error
+            if len(steps) > 1:
+                say(f"{error}; going back to the checkpoint of step {steps[-2]}")
+    if damaged:
+        raise DamagedCheckpointError(f"{damaged[min(damaged)]}; no older one is left: start again (--overwrite)")
     return None
+
+
+def set_aside_after(folder: Path, step: int) -> None:
+    """Rename checkpoints after ``step``, that of the newest intact one, so that they count for nothing; for the run."""
+    for later in checkpoint_steps(folder):
+        if later > step:
+            path = folder / checkpoint_name(later)
+            shutil.rmtree(path.with_suffix(DAMAGED), ignore_errors=True)
+            os.replace(path, path.with_suffix(DAMAGED))
 
 
 def verify_checkpoint(path: Path) -> None:

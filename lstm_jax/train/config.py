@@ -47,7 +47,7 @@ class ModelConfig:
     remat_chunk: int | None = None
     """Keep the state every so many steps and recompute the rest; None keeps everything."""
     precision: str = "float32"
-    """Type of the products' operands; parameters, state and sums stay float32."""
+    """Type in which weights, biases and inputs enter; the parameters themselves, state and sums stay float32."""
     embedding: int | None = None
     """Features that a symbol of a text is looked up as; None: one input a symbol (one-hot)."""
     tied: bool = False
@@ -72,6 +72,8 @@ class ModelConfig:
 @dataclass(frozen=True)
 class DropoutConfig:
     """What is dropped in training, by share; each mask is drawn once an update and holds for all steps (locked).
+
+    Sequences packed into one row share its masks.
 
     Source: Merity, Keskar & Socher, "Regularizing and Optimizing LSTM Language Models" (AWD), 2018.
     """
@@ -213,7 +215,7 @@ class TrainConfig:
     keep: int = 3
     """Checkpoints kept."""
     nan_policy: str = "stop"
-    """At a non-finite loss or gradient: stop that trial, skip the update, or raise."""
+    """At a non-finite loss or gradient: stop that trial, skip the update (the rate's schedule too waits), or raise."""
     parallel: str = "none"
     """Split each batch over the devices: none, shard_map, pmap. Trials are always spread over devices."""
     placement: str = "auto"

@@ -12,7 +12,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """True once a signal came; the second one leaves at once, with exit code 128 + its number.
+    """True once a signal came; another one after it leaves at once, with exit code 128 + its number.
+
+    Python sees signals between two of its own steps: those that come while it waits for one computation count as one.
 
     Attributes:
         exit_code: 130 (Ctrl-C), 143 (SIGTERM), or 0 while there was none.

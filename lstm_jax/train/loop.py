@@ -15,7 +15,7 @@ import numpy as np
 
 from lstm_jax.names import UsageError
 from lstm_jax.train import records
-from lstm_jax.train.checkpoint import checkpoint_name, load_checkpoint, save_checkpoint
+from lstm_jax.train.checkpoint import checkpoint_name, load_checkpoint, save_checkpoint, set_aside_after
 from lstm_jax.train.config import Config, TrainConfig, to_json
 from lstm_jax.train.disk import feeding
 from lstm_jax.train.interrupt import Interrupt
@@ -75,8 +75,8 @@ def train(
     """Run ``config`` in ``directory``: config.json, metrics.csv, manifest.json, summary.json, checkpoints/.
 
     A run that was killed continues with ``resume=True`` and ends with the same bytes as one that never stopped.
-    SIGTERM and Ctrl-C save a checkpoint after the current chunk of ``log_every`` steps and return; a second one exits
-    at once.
+    SIGTERM and Ctrl-C save a checkpoint after the current chunk of ``log_every`` steps and return; another one, once
+    Python has seen the first, exits at once.
 
     Args:
         config: the run; ``train.trials`` > 1 runs several seeds in one program.
@@ -114,6 +114,7 @@ def train(
         found = load_checkpoint(path / CHECKPOINTS, to_host(trials, len(seeds)), records.warn) if resume else None
         if found is not None:
             records.same_config(path / CHECKPOINTS / checkpoint_name(found[0]) / CONFIG, config)
+            set_aside_after(path / CHECKPOINTS, found[0])
         step, trials = (0, trials) if found is None else (found[0], restore(program, found[1], len(seeds)))
         saved = None if found is None else step
 
@@ -218,8 +219,9 @@ def table(training: Metrics, validation: Metrics | None) -> dict[str, np.ndarray
 def describe(problem: Problem, rows: dict[str, np.ndarray], running: np.ndarray) -> str:
     """Means over the running trials, for a line of progress."""
     shown = (f"train_{loss_name(problem.loss)}", f"validation_{problem.metric}")
-    means = {name: np.mean(rows[name][: len(running)][running]) for name in shown if name in rows}
-    return "  ".join(f"{name.replace('_', ' ')} {mean:.4g}" for name, mean in means.items())
+    values = {name: rows[name][: len(running)][running] for name in shown if name in rows}
+    known = {name: column[~np.isnan(column)] for name, column in values.items()}  # whoever ended on the way has none
+    return "  ".join(f"{name.replace('_', ' ')} {c.mean() if c.size else np.nan:.4g}" for name, c in known.items())
 
 
 def summarise(problem: Problem, trials: Trials, seeds: list[int], tested: Metrics | None, exit_code: int) -> Summary:

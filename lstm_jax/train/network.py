@@ -54,12 +54,17 @@ def init_network(key: jax.Array, config: ModelConfig, input_size: int, output_si
         initializers=config.initializer,
     )
     width = config.hidden_size * (2 if config.bidirectional else 1)
-    drawn = init_readout(readout_key, width, output_size, _readout_initializer(config))
+    drawn = init_readout(readout_key, width, output_size, _readout_initializer(config, width))
     return Network(stack, drawn._replace(W=None) if config.tied else drawn, embedding)
 
 
-def _readout_initializer(config: ModelConfig) -> Initializer | None:
-    """The scheme's own input weights, as its paper drew every weight; ours leaves the readout's default."""
+def _readout_initializer(config: ModelConfig, width: int) -> Initializer | None:
+    """The scheme's own input weights, as its paper drew every weight; ours leaves the readout's default.
+
+    PyTorch draws a cell by its width and a linear layer by that of what it reads.
+    """
+    if config.initializer == "pytorch":
+        return uniform(width**-0.5)
     return None if config.initializer == "standard" else SCHEMES[config.initializer]["W"]
 
 

@@ -23,7 +23,7 @@ from lstm_jax.train.network import Network, blank_carry, run_network
 from lstm_jax.train.objective import divide, measure_both_ways
 from lstm_jax.train.source import DATA, Problem, stream
 from lstm_jax.train.step import Hyper, Metrics, TrainState, TrainStep, init_state, make_train_step
-from lstm_jax.train.trials import Trials, judge, with_best
+from lstm_jax.train.trials import Trials, judge, unless_ended, with_best
 from lstm_jax.unroll.stack import States
 
 Advance = Callable[[TrainState, Problem, jax.Array, int, int], tuple[TrainState, Metrics]]
@@ -170,10 +170,11 @@ def begin(program: Program, problem: Problem, seeds: Sequence[int], hypers: Hype
 
 
 def validate(program: Program, problem: Problem, trials: Trials, patience: int | None) -> tuple[Trials, Metrics]:
-    """Metrics on the validation set, and what they decide: the best parameters, who stops."""
+    """Metrics on the validation set, and what they decide: the best parameters, who stops; NaN for who had ended."""
     metrics = program.evaluate(trials.state.judged, problem.validation, problem.cuts)
     values, higher = divide(metrics[problem.metric]), problem.higher_is_better
-    return judge(trials, values, higher_is_better=higher, patience=patience), metrics
+    judged = judge(trials, values, higher_is_better=higher, patience=patience)
+    return judged, unless_ended(metrics, trials.state.active)
 
 
 def check_fits(config: Config, problem: Problem, trials: Trials) -> None:

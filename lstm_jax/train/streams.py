@@ -31,7 +31,8 @@ class StreamSource:
     def plan(self, key: jax.Array, first_step: jax.Array, steps: int) -> jax.Array:
         """Row numbers ``(steps, batch_size)``."""
         count = self.windows.inputs.shape[0]
-        begins = jax.random.randint(key, (), 0, count) + jnp.arange(self.batch_size) * count // self.batch_size
+        apart = np.arange(self.batch_size, dtype=np.int64) * count // self.batch_size  # B N may exceed 32 bits
+        begins = jax.random.randint(key, (), 0, count) + jnp.asarray(apart, jnp.int32)
         return (begins[None, :] + (first_step + jnp.arange(steps))[:, None]) % count
 
     def batch(self, item: jax.Array) -> Batch:

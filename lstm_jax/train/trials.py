@@ -53,6 +53,11 @@ def judge(trials: Trials, values: jax.Array, *, higher_is_better: bool, patience
     return Trials(state._replace(active=active), best)
 
 
+def unless_ended(metrics: Metrics, active: jax.Array) -> Metrics:
+    """NaN for trials that diverged or stopped before: what their last weights give was not reached at this step."""
+    return {name: mean._replace(total=jnp.where(active, mean.total, jnp.nan)) for name, mean in metrics.items()}
+
+
 def final_scores(best: Best, tested: Metrics) -> dict[str, np.ndarray]:
     """Every metric ``(N,)`` of the best parameters; NaN where a trial ended before it was ever validated.
 

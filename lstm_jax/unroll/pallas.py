@@ -19,7 +19,7 @@ from lstm_jax.unroll.pallas_tiles import SHARED_BYTES, Given, Sizes, edges, has_
 
 OLDEST = (0, 11)
 """The first JAX whose Mosaic GPU has the calls that the kernels make."""
-CAPABILITY = 9.0
+CAPABILITY = "9.0"
 """Hopper: the tensor core products that a warpgroup makes from shared memory."""
 
 
@@ -29,8 +29,8 @@ def refusal() -> str | None:
         return f"needs JAX {'.'.join(map(str, OLDEST))}, this is {jax.__version__}"
     if jax.default_backend() != "gpu":
         return f"is for GPUs, JAX computes on {jax.default_backend()}"
-    capability = getattr(jax.devices()[0], "compute_capability", "0")
-    if float(capability) != CAPABILITY:
+    capability = getattr(jax.devices()[0], "compute_capability", "unknown")
+    if capability != CAPABILITY:
         return f"is for GPUs of compute capability {CAPABILITY}, this one has {capability}"
     return None
 

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from lstm_jax.cell.params import Params
+from lstm_jax.train import checkpoint
 from lstm_jax.train.checkpoint import (
     DamagedCheckpointError,
     checkpoint_steps,
     load_checkpoint,
     save_checkpoint,
+    set_aside_after,
     verify_checkpoint,
 )
 
@@ -86,7 +88,20 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder, assert_same_bi
     assert step == 15
     assert_same_bits(loaded, tree(15))
     assert "step_000000020" in said[0] and "has changed" in said[0] and "checkpoint of step 15" in said[0]
-    assert checkpoint_steps(folder) == [10, 15]
+    assert checkpoint_steps(folder) == [10, 15, 20], "whoever reads changes nothing"
+    set_aside_after(folder, step)
+    assert checkpoint_steps(folder) == [10, 15] and (folder / "step_000000020.damaged").is_dir()
+
+
+def test_a_checkpoint_that_the_run_removes_meanwhile_has_a_newer_one_beside_it(folder, monkeypatch):
+    def removed_first(path):
+        if path.name == "step_000000020" and not (folder / "step_000000025").exists():
+            save_checkpoint(folder, 25, tree(25), "{}", keep=1)
+        return verify_checkpoint(path)
+
+    monkeypatch.setattr(checkpoint, "verify_checkpoint", removed_first)
+    said = []
+    assert load_checkpoint(folder, tree(0), said.append)[0] == 25 and not said
 
 
 def test_nothing_is_made_up_when_all_are_damaged(folder):

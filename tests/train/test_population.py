@@ -58,6 +58,7 @@ def test_a_diverging_trial_never_touches_another(tiny, problem, assert_same_bits
     pick = lambda result: jax.tree.map(lambda leaf: leaf[others], (result.params, result.curve, result.test))  # noqa: E731
     assert_same_bits(pick(mixed), pick(sane))
     assert mixed.best_step[1] == 0 and np.isnan(mixed.test["mse"][1]), "an untrained network's score is no result"
+    assert np.isnan(mixed.curve[1]).all(), "nor what its first weights give at steps that it did not reach"
     assert all(np.isfinite(leaf[1]).all() for leaf in jax.tree.leaves(mixed.params)), "its weights stayed as they were"
 
 

@@ -79,6 +79,13 @@ def test_every_stream_goes_on_where_it_stopped_and_all_windows_come_once_a_round
     np.testing.assert_array_equal(batch.inputs[:, 2], windows.inputs[plan[0, 2]])
 
 
+def test_streams_of_a_long_text_begin_equally_far_apart():
+    windows = Batch(jax.ShapeDtypeStruct((4_500_000, 20), np.uint8), None, None, None)
+    begins = np.sort(StreamSource(windows, None, 512).plan(jax.random.key(0), jnp.int32(0), 1)[0])
+    gaps = np.diff([*begins, begins[0] + 4_500_000])
+    assert gaps.min() >= 4_500_000 // 512 and gaps.max() <= 4_500_000 // 512 + 1, "B N exceeds 31 bits"
+
+
 def windows_of(problem, seed, steps):
     plan = problem.train.plan(stream(seed, DATA), jnp.int32(0), steps)
     return [problem.train.batch(item) for item in plan]
