@@ -98,7 +98,7 @@ def load_checkpoint(folder: Path, like: Any, say: Callable[[str], None] = print)
 
 
 def set_aside_after(folder: Path, step: int) -> None:
-    """Rename checkpoints after ``step``, that of the newest intact one, so that they count for nothing; for the run."""
+    """Rename what comes after ``step``, the newest intact one, so that it counts for nothing; for the run itself."""
     for later in checkpoint_steps(folder):
         if later > step:
             path = folder / checkpoint_name(later)
