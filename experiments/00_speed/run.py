@@ -68,7 +68,17 @@ def population_section(folder: Path) -> str:
     return section(folder)
 
 
-SECTIONS = {"speed": readme_section, "speed/layers": layers_section, "speed/population": population_section}
+def second_section(folder: Path) -> str:
+    """The layers on another processor, a smaller run in a folder of its own."""
+    return readme_section(folder / "avx512")
+
+
+SECTIONS = {
+    "speed": readme_section,
+    "speed/layers": layers_section,
+    "speed/avx512": second_section,
+    "speed/population": population_section,
+}
 """Markers in Markdown files to what stands between them."""
 
 
