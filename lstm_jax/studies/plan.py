@@ -101,7 +101,7 @@ class Study:
         search_seed: of those draws; they depend on it, on task, variant, trial and setting, and on nothing else.
         widths: hidden sizes are padded to the next of these, so that few programs serve all; none pads nothing.
         block: trials of each variant that run before the next variant's turn, so that a study stopped halfway has
-            some of all; None runs variant after variant.
+            some of all; None runs together what one program trains, whatever its task is called.
     """
 
     name: str

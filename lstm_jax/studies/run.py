@@ -252,7 +252,7 @@ class _Conductor:
 
 
 def _groups(trials: Sequence[Trial], kept_in_order: bool) -> list[list[Trial]]:
-    """Trials that one program trains, together; where blocks have their turn, neighbours only."""
+    """Trials that one program trains, together, for one worker; where blocks have their turn, neighbours only."""
     programs = [_program(trial) for trial in trials]
     first = {program: n for n, program in reversed([*enumerate(programs)])}
     places = range(len(trials))

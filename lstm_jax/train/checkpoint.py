@@ -49,7 +49,9 @@ def save_checkpoint(folder: Path, step: int, tree: Any, config_json: str, keep: 
     _to_disk(draft)
     os.replace(draft, final)
     for old in checkpoint_steps(folder)[:-keep]:
-        shutil.rmtree(folder / checkpoint_name(old))
+        gone = (folder / checkpoint_name(old)).with_suffix(UNFINISHED)
+        os.replace(folder / checkpoint_name(old), gone)  # first, so that whoever reads meets all of it or nothing
+        shutil.rmtree(gone)
     return final
 
 
@@ -85,7 +87,7 @@ def load_checkpoint(folder: Path, like: Any, say: Callable[[str], None] = print)
             verify_checkpoint(path)
             return steps[-1], _arrays(path, like)
         except (OSError, ValueError) as error:
-            if not path.is_dir():
+            if not os.path.lexists(path):
                 continue
             if not isinstance(error, DamagedCheckpointError):
                 raise

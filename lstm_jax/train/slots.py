@@ -232,7 +232,7 @@ class _Crew:
         trials, metrics = validate(program, problem, Trials(state, self.trials.best), config.train.patience)
         refuse_divergence(config, trials.state)
         self.trials = trials._replace(state=self._activate(trials.state, np.asarray(trials.state.active) | waiting))
-        self.values = np.asarray(divide(metrics[problem.metric]))
+        self.values = np.where(waiting, self.values, divide(metrics[problem.metric]))
         now, alive = time.perf_counter(), [trial for trial in self.trial_of if trial is not None]
         for trial in alive:
             self.seconds[trial] += (now - self.clock) / len(alive)

@@ -104,6 +104,23 @@ def test_a_checkpoint_that_the_run_removes_meanwhile_has_a_newer_one_beside_it(f
     assert load_checkpoint(folder, tree(0), said.append)[0] == 25 and not said
 
 
+def test_a_checkpoint_is_removed_whole_from_under_a_reader(folder, monkeypatch):
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", lambda *_, **__: None)
+    save_checkpoint(folder, 25, tree(25), "{}", keep=1)
+    assert checkpoint_steps(folder) == [25], "renamed before anything of it is taken away"
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_what_only_has_the_name_of_a_checkpoint_is_passed_over(folder, kind):
+    path = folder / "step_000000030"
+    if kind == "file":
+        path.write_text("?")
+    else:
+        path.symlink_to(folder / "nowhere")
+    said = []
+    assert load_checkpoint(folder, tree(0), said.append)[0] == 20 and "step_000000030" in said[0]
+
+
 def test_nothing_is_made_up_when_all_are_damaged(folder):
     for step in checkpoint_steps(folder):
         (folder / f"step_{step:09d}" / "sha256.txt").unlink()

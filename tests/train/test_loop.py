@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lstm_jax.train.checkpoint import checkpoint_steps, load_checkpoint
 from lstm_jax.train.config import from_json, to_json
-from lstm_jax.train.loop import describe, next_stop, train
+from lstm_jax.train.loop import next_stop, train
 from lstm_jax.train.parallel import build_program
 from lstm_jax.train.population import run_population, stack_hypers
 from lstm_jax.train.program import begin, to_host
@@ -268,14 +267,6 @@ def test_overwrite_runs_a_finished_run_again(tmp_path, uninterrupted, finite):
     shutil.copytree(uninterrupted[0], path)
     (path / "summary.json").write_text("{}")
     assert train(finite, path, overwrite=True, progress=False) == uninterrupted[1]
-
-
-def test_each_number_of_a_progress_line_is_named():
-    problem = SimpleNamespace(loss="softmax", metric="accuracy")
-    rows = {"train_nll": np.array([2.0, 4.0, 9.0]), "validation_accuracy": np.array([0.25, 0.75, 1.0])}
-    running = np.array([True, True])
-    assert describe(problem, rows, running) == "train nll 3  validation accuracy 0.5"
-    assert describe(problem, {"train_nll": rows["train_nll"]}, running) == "train nll 3"
 
 
 def test_chunks_end_at_rows_evaluations_checkpoints_and_the_end(tiny):

@@ -3,9 +3,12 @@
 import io
 import re
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from lstm_jax.train.loop import describe
 from lstm_jax.train.progress import Reporter
 
 
@@ -66,3 +69,14 @@ def test_80_columns_show_bar_steps_time_left_and_losses(monkeypatch, steps):
     assert re.search(rf"200/{steps}\b", last) and "train accuracy 0" in last
     left = {400: "ETA 0:33:20", 1_000_000: "ETA 115 days, 17:13:20"}[steps]
     assert left in last
+
+
+def test_each_number_of_a_progress_line_is_named():
+    problem = SimpleNamespace(loss="softmax", metric="accuracy")
+    rows = {"train_nll": np.array([2.0, 4.0, 9.0]), "validation_accuracy": np.array([0.25, 0.75, 1.0])}
+    running = np.array([True, True])
+    assert describe(problem, rows, running) == "train nll 3  validation accuracy 0.5"
+    assert describe(problem, {"train_nll": rows["train_nll"]}, running) == "train nll 3"
+    ended = {"train_nll": np.array([2.0, 4.0]), "validation_accuracy": np.array([0.25, np.nan])}
+    assert describe(problem, ended, running) == "train nll 3  validation accuracy 0.25"
+    assert describe(problem, ended, np.array([False, True])) == "train nll 4  validation accuracy nan"

@@ -26,11 +26,12 @@ def start(config):
     return problem, *first()
 
 
-@pytest.mark.parametrize("outputs", [1, 300])
-def test_the_scheme_of_pytorch_draws_the_readout_by_what_it_reads(outputs):
+@pytest.mark.parametrize(("outputs", "both"), [(1, False), (300, True)])
+def test_the_scheme_of_pytorch_draws_the_readout_by_what_it_reads(outputs, both):
     torch = pytest.importorskip("torch")
-    W = init_network(jax.random.key(0), ModelConfig("V", 64, initializer="pytorch"), 3, outputs, 10).readout.W
-    theirs = float(torch.nn.Linear(64, 5000).weight.detach().abs().max())
+    model = ModelConfig("V", 64, bidirectional=both, initializer="pytorch")
+    W = init_network(jax.random.key(0), model, 3, outputs, 10).readout.W
+    theirs = float(torch.nn.Linear(len(W), 5000).weight.detach().abs().max())
     assert float(abs(W).max()) == pytest.approx(theirs, rel=0.1)
 
 
