@@ -150,7 +150,7 @@ def _run(search: Search) -> list[Block]:
     rate = f" ({number(len(rows) / hours)} trials an hour)" if hours > 0 else ""
     facts = (
         f"{len(rows)} trials, seeds {min(seeds)} to {max(seeds)}, {diverged} of them stopped by a NaN or infinity.",
-        f"Wall time, added up over trials: {number(hours)} h{rate}.",
+        f"Time of one device, added up over trials: {number(hours)} h{rate}.",
         f"Commit: {', '.join(sorted({row.commit or 'unknown' for row in rows}))}.",
         f"Device: {', '.join(sorted({row.device or 'unknown' for row in rows}))}.",
     )
@@ -258,7 +258,7 @@ METHODS = (
     "The score is analysed as it is, not as its logarithm, but scores worse than chance count as chance: a few trials "
     "that exploded would own all variance. Training time is the number of updates until the best validation.",
     f"Intervals of shares: 2.5 % and 97.5 % quantiles over {RESAMPLES} forests grown on trials drawn with "
-    "replacement. Such a forest sees fewer different trials, so the share itself can lie outside.",
+    "replacement, laid around the share of all trials by their median: such a forest sees fewer different trials.",
     f"Marginal curves: mean prediction of a forest of {SMOOTHER * TREES} trees over all other hyperparameters, and "
     f"its standard deviation over the trees. Small and large nets: below {SMALL} and above {LARGE} cells.",
 )

@@ -64,7 +64,8 @@ def clock(seconds: float) -> str:
 def time_left(progress: Progress) -> float | None:
     """Seconds until all is done, from what the finished trials of each (task, variant) took; None if none is known.
 
-    A row's seconds are its share of the wall time, so what runs side by side is not counted twice.
+    A row's seconds are its share of its worker's time, so what runs side by side there is not counted twice; workers
+    share what is left.
     """
     known: dict[tuple[str, str], list[float]] = {}
     for row in progress.rows:
@@ -76,7 +77,7 @@ def time_left(progress: Progress) -> float | None:
     left = sum(mean.get(cell, typical) for cell in progress.waiting)
     for trial, share in progress.running:
         left += mean.get((trial.task, trial.variant), typical) * (1.0 - share)
-    return left
+    return left / progress.workers
 
 
 def best_scores(progress: Progress) -> str:

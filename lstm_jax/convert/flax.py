@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.cell.params import Params, gate_view, pack_gates
+from lstm_jax.cell.params import Params, check_no_trials, gate_view, pack_gates
 from lstm_jax.cell.variants import VARIANTS, Variant
 from lstm_jax.convert.checks import expect_no_peepholes, expect_shape
 from lstm_jax.names import nearest
@@ -65,9 +65,10 @@ def to_flax(variant: Variant | str, params: Params, layout: str = "linen") -> di
             ``nnx.replace_by_pure_dict(state, ...)``.
 
     Raises:
-        ValueError: another variant, or an unknown layout.
+        ValueError: another variant, an unknown layout, or weights with a trial axis.
     """
     expect_no_peepholes(variant, "Flax's LSTM cells")
+    check_no_trials(params)
     if layout not in LAYOUTS:
         raise ValueError(f"unknown layout {layout!r} of a Flax cell; {nearest(layout, LAYOUTS)}")
     view = gate_view(VARIANTS["NP"], params)

@@ -61,7 +61,7 @@ def to_torch(variant: Variant | str, stack: Sequence[Sequence[Params]]) -> dict[
     Raises:
         TypeError: one cell's weights.
         ValueError: a variant other than NP, which is the only one that PyTorch has; weights with a trial axis; a layer
-            of more than two directions.
+            of more than two directions, or of other sizes than the first leaves it.
     """
     expect_no_peepholes(variant, "PyTorch's nn.LSTM")
     if isinstance(stack, Params):
@@ -72,9 +72,22 @@ def to_torch(variant: Variant | str, stack: Sequence[Sequence[Params]]) -> dict[
             raise ValueError(f"layer {layer} has {len(directions)} directions, PyTorch's nn.LSTM has 1 or 2")
         for direction, params in zip(("", "_reverse")[: len(directions)], directions, strict=True):
             check_no_trials(params)
+            _check_fits(stack, layer, params)
             arrays = _to_rows(params)
             state_dict |= {f"{kind}_l{layer}{direction}": array for kind, array in arrays.items()}
     return state_dict
+
+
+def _check_fits(stack: Sequence[Sequence[Params]], layer: int, params: Params) -> None:
+    """PyTorch's layers have all the same number of cells and directions, and read the outputs of the one below."""
+    hidden, directions = stack[0][0].R.shape[0], len(stack[0])
+    inputs = directions * hidden if layer else stack[0][0].W.shape[0]
+    found = len(stack[layer]), params.W.shape[0], params.R.shape[0]
+    if found != (directions, inputs, hidden):
+        raise ValueError(
+            f"layer {layer} has {found[0]} directions, {found[1]} inputs and {found[2]} cells, PyTorch's nn.LSTM "
+            f"needs {directions}, {inputs} and {hidden} there"
+        )
 
 
 def _to_rows(params: Params) -> dict[str, np.ndarray]:

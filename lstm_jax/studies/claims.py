@@ -13,6 +13,8 @@ from lstm_jax.studies import rules, tuning_rules
 from lstm_jax.studies.rules import Decision
 from lstm_jax.studies.search import Search
 
+TOO_FEW = f" Fewer than {tuning_rules.ENOUGH} trials of a task decide nothing."
+
 ABSENT = "TIMIT and IAM are licensed and were not run: what the paper says about these two is not decided here."
 
 
@@ -143,7 +145,8 @@ CLAIMS = (
         "the learning rate dominates",
         "more than two thirds of the variance",
         "secondary",
-        "Confirmed if on every task the interval of its main effect lies above 2/3; contradicted if one lies below.",
+        "Confirmed if on every task the interval of its main effect lies above 2/3; contradicted if one lies below."
+        + TOO_FEW,
         tuning_rules.rate_dominates(2 / 3),
     ),
     Claim(
@@ -164,7 +167,7 @@ CLAIMS = (
         "Confirmed if on every task the main effect of size lies below that of the rate and above the others, "
         "intervals apart, the largest nets beat the smallest by more than both standard deviations of the forest, and "
         "a cell gains more in the lower half of log N than in the upper; contradicted if on any task the order of two "
-        "intervals, or the smallest and the largest nets, is reversed as clearly.",
+        "intervals, or the smallest and the largest nets, is reversed as clearly." + TOO_FEW,
         tuning_rules.size_is_second,
     ),
     Claim(
@@ -173,7 +176,7 @@ CLAIMS = (
         "below 1 % of variance, in score and time",
         "secondary",
         "Confirmed if on every task the intervals of its main effect lie below 1 %, of score and of training time; "
-        "contradicted if one lies above.",
+        "contradicted if one lies above." + TOO_FEW,
         tuning_rules.momentum_is_idle(0.01),
     ),
     Claim(
@@ -192,7 +195,7 @@ CLAIMS = (
         "virtually independent (abstract: verified); 5 to 20 % of variance, rate with size little (secondary)",
         "verified",
         "Interactions of two and more: confirmed if on every task the interval of their share lies below 20 %, "
-        "contradicted if one lies above. The interval adds up the ends of the parts, hence is wide.",
+        "contradicted if one lies above. The interval adds up the ends of the parts, hence is wide." + TOO_FEW,
         tuning_rules.hardly_interact(0.2),
     ),
     Claim(

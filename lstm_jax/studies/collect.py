@@ -29,7 +29,8 @@ class Row(NamedTuple):
         hidden_size, learning_rate, momentum, input_noise: the settings that a search may vary.
         metric: name of the score; ``higher_is_better`` its direction; ``chance`` its value without learning (NaN
             where nobody knows it).
-        test, validation: the score at the step with the best validation score; NaN if there never was one.
+        test, validation: the score at the step with the best validation score; if there never was one test is NaN and
+            validation infinitely bad.
         test_by_sequence: the test score with each sequence counted once, by its own mean.
         best_step, steps: that step, and all steps taken.
         diverged: a NaN or infinity stopped this trial. Its row stays.

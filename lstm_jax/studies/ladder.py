@@ -211,9 +211,10 @@ def _judged(climbs: Sequence[Climb]) -> tuple[Climb, ...]:
     """The same, each compared with its base; two families of questions."""
     by_variant = {climb.variant: climb for climb in climbs}
     asked = {
-        climb.variant: stratified_exact(_strata(climb, by_variant[climb.base]))
+        climb.variant: stratified_exact(strata) if strata else Excess(0.0, math.nan)
         for climb in climbs
         if climb.base in by_variant
+        for strata in [_strata(climb, by_variant[climb.base])]
     }
     starts = {variant for variant in asked if SEPARATOR in variant}
     corrected = {**_corrected(asked, asked.keys() - starts), **_corrected(asked, starts)}

@@ -6,13 +6,14 @@ import math
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lstm_jax.studies.plan import Study
-from lstm_jax.studies.run import Part, Progress, finished_trials, origin
-from lstm_jax.train.records import read_circumstances, write_json
+from lstm_jax.studies.run import WHOLE, Part, Progress, finished_trials, origin
+from lstm_jax.train.records import in_turn, read_circumstances, write_json
 from lstm_jax.train.source import data_version
 
 MANIFEST_SECONDS = 60.0
@@ -27,7 +28,7 @@ class StudyManifest:
     """
 
     def __init__(self, path: Path, study: Study, machine: dict[str, Any], part: Part) -> None:
-        self._path, self._study = path, study
+        self._path, self._study, self._part = path, study, part
         self._begun, self._written, self._ran = time.monotonic(), -math.inf, 0
         self._who = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -58,6 +59,10 @@ class StudyManifest:
             self._write()
 
     def _write(self) -> None:
+        with nullcontext() if self._part == WHOLE else in_turn(self._path.parent):  # another part writes it too
+            self._write_alone()
+
+    def _write_alone(self) -> None:
         trials = self._study.trials()
         found = read_circumstances(self._path) if self._ran < len(trials) else {}
         runs = [*found.pop("earlier", []), found]

@@ -71,6 +71,14 @@ def combine(tasks: Iterable[str], supports: Sequence[bool], refutes: Sequence[bo
     return CONFIRMED if supports and all(supports) else OPEN, ()
 
 
+def unless_missing(
+    verdict: str, search: Search, tasks: Iterable[str], decides: Callable[[str], bool] = lambda task: True
+) -> str:
+    """Nothing is confirmed on every task while one that counts has said nothing."""
+    silent = {task.task for task in search.tasks if decides(task.task)} - set(tasks)
+    return OPEN if verdict == CONFIRMED and silent else verdict
+
+
 def signed(value: float) -> str:
     """Two decimals with a sign; no minus before a zero."""
     return f"{round(value, 2) + 0.0:+.2f}"
@@ -82,7 +90,8 @@ def hurts(variant: str) -> Callable[[Search], Decision]:
     def decide(search: Search) -> Decision:
         losses = _losses(search, (variant,))
         refuted = [_refutes_loss(loss) for loss in losses]
-        verdict, against = combine(_tasks(losses), [loss.verdict == "worse" for loss in losses], refuted)
+        found, against = combine(_tasks(losses), [loss.verdict == "worse" for loss in losses], refuted)
+        verdict = unless_missing(found, search, _tasks(losses))
         return Decision(verdict, _told(search, losses, (variant,)), against)
 
     return decide
@@ -94,7 +103,8 @@ def costs_nothing(variant: str) -> Callable[[Search], Decision]:
     def decide(search: Search) -> Decision:
         losses = _losses(search, (variant,))
         refuted = [loss.verdict == "worse" for loss in losses]
-        verdict, against = combine(_tasks(losses), [loss.excluded for loss in losses], refuted)
+        found, against = combine(_tasks(losses), [loss.excluded for loss in losses], refuted)
+        verdict = unless_missing(found, search, _tasks(losses))
         return Decision(verdict, _told(search, losses, (variant,)), against)
 
     return decide
@@ -149,10 +159,10 @@ def hurts_off_music(variants: Sequence[str]) -> Callable[[Search], Decision]:
         refuted = [loss.verdict == "worse" for loss in music] + [_refutes_loss(loss) for loss in others]
         supported = [loss.excluded for loss in music] + [loss.verdict == "worse" for loss in others]
         found, against = combine(_tasks([*music, *others]), supported, refuted)
-        both = {loss.variant for loss in music} == {loss.variant for loss in others} == set(variants)
+        complete = bool(music and others) and len(losses) == len(variants) * len(search.tasks)
         missing = "" if music and others else f" No task is {'music' if not music else 'other than music'}."
         told = _told(search, losses, variants)
-        return Decision(OPEN if found == CONFIRMED and not both else found, told + missing, against)
+        return Decision(OPEN if found == CONFIRMED and not complete else found, told + missing, against)
 
     return decide
 

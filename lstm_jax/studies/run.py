@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -76,6 +77,7 @@ class Progress:
         waiting: ``(task, variant)`` of the trials that are neither finished nor running.
         rows: results so far.
         foreign: how many of the reused trials other code than this computed, by its ``origin``.
+        workers: groups of trials that run at a time.
     """
 
     running: tuple[tuple[Trial, float], ...]
@@ -85,6 +87,7 @@ class Progress:
     waiting: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
     foreign: Mapping[str, int] = field(default_factory=dict)
+    workers: int = 1
 
 
 def run_study(
@@ -127,9 +130,10 @@ def run_study(
             refuse_busy(other)
         if overwrite:  # now, so that an interrupted run is continued without them
             _forget(study, folder, part)
-        _set_aside(study, folder)
-        write_atomically(folder / CONFIG, study.to_json().encode())
-        write_atomically(folder / PLAN, plan_table(study).encode())
+        with nullcontext() if part == WHOLE else in_turn(folder):  # parts may begin at the same moment
+            _set_aside(study, folder)
+            write_atomically(folder / CONFIG, study.to_json().encode())
+            write_atomically(folder / PLAN, plan_table(study).encode())
         conductor = _Conductor(study, folder, watch, part)
         return conductor.run(*_default_train(workers)) if train is None else conductor.run(train, workers or 1)
 
@@ -198,12 +202,14 @@ class _Conductor:
         self.foreign = {name: n for name, n in origins.items() if name != origin(self.code)}
         self.order = study.in_order()
         self.gathered: float = 0.0
+        self.workers = 1
 
     def run(self, train: Train, workers: int) -> list[Row]:
         """Everything that is missing, as many programs at a time as there are workers."""
         missing = [trial for trial in self.trials if trial.key not in self.rows]
         groups = _groups(missing, kept_in_order=self.study.block is not None)
         running: dict[int, list[tuple[Trial, float]]] = {}
+        self.workers = max(1, min(workers, len(groups)))
         self._tell([])
         with TrialLog(self.part.folder(self.folder) / LOG) as log, Crew(train, groups, workers) as crew:
             try:
@@ -244,6 +250,7 @@ class _Conductor:
                 tuple((trial.task, trial.variant) for trial in waiting),
                 self._all(),
                 self.foreign,
+                self.workers,
             )
         )
 

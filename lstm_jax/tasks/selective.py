@@ -32,8 +32,8 @@ class SelectiveCopy(Task):
         remember: M, symbols to remember.
         symbols: N, size of the alphabet, without blank and question mark.
 
-    Source: the task of Gu & Dao, "Mamba", 2023 (T = 4096, M = 16, 16 symbols), after the one of the same name of Jing
-    et al. 2019.
+    Source: the task of Gu & Dao, "Mamba", 2023 (T = 4096, M = 16, 16 tokens, of which theirs count the blank as one),
+    after the one of the same name of Jing et al. 2019.
     """
 
     length: int = 256

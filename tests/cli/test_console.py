@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from fabricated import TRIAL
@@ -91,6 +92,7 @@ def test_the_time_left_follows_the_trials_of_the_same_task_and_variant():
     running = ((Trial("jsb_chorales", "V", Config()), 0.25),)
     progress = Progress(running, 3, 8, 0, waiting, tuple(rows))
     assert time_left(progress) == 11 + 4 + 4 + 7.5 + 0.75 * 11
+    assert time_left(replace(progress, workers=2)) == time_left(progress) / 2, "each has seconds of its own"
     assert time_left(Progress(running, 0, 8, 0, waiting, ())) is None
 
 

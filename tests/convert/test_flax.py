@@ -113,6 +113,12 @@ def test_a_variant_that_flax_lacks_is_not_exported(variant):
         to_flax(variant, random_params(variant))
 
 
+def test_weights_with_a_trial_axis_are_not_exported():
+    two = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), random_params())
+    with pytest.raises(ValueError, match="run a trial axis with jax.vmap"):
+        to_flax("NP", two)
+
+
 def test_an_unknown_layout_suggests_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'nnx_optimized'"):
         to_flax("NP", random_params(), "nnx-optimised")

@@ -135,3 +135,10 @@ def test_parameters_that_learn_are_read_too():
 def test_weights_of_one_cell_are_no_stack():
     with pytest.raises(TypeError, match=r"give \(\(params,\),\)"):
         to_torch("NP", lj.init_params(jax.random.key(0), "NP", I, H))
+
+
+@pytest.mark.parametrize("upper", [(H, H + 1), (H + 1, H)])
+def test_layers_that_one_lstm_of_torch_cannot_hold_are_not_exported(upper):
+    first = lj.init_params(jax.random.key(0), "NP", I, H)
+    with pytest.raises(ValueError, match=rf"layer 1 has 1 directions, {upper[0]} inputs and {upper[1]} cells"):
+        to_torch("NP", [[first], [lj.init_params(jax.random.key(1), "NP", *upper)]])

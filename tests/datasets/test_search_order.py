@@ -139,6 +139,13 @@ def test_without_package_and_address_the_remedies_are_listed(register):
         assert remedy in str(caught.value)
 
 
+def test_a_folder_that_the_environment_names_wrongly_is_told(register, monkeypatch, tmp_path):
+    register(package=PackageFiles("no-such-package", "x/*.gz"))
+    monkeypatch.setenv("LSTM_JAX_RAW_DIR", str(tmp_path / "mistyped"))
+    with pytest.raises(DataNotFoundError, match=r"LSTM_JAX_RAW_DIR names '.*mistyped', which is no folder"):
+        prepare("digits")
+
+
 @pytest.mark.parametrize("silent", [False, True], ids=["refused", "no answer"])
 def test_without_network_the_error_comes_in_seconds_and_lists_the_remedies(register, monkeypatch, silent):
     monkeypatch.setattr(download, "CONNECT_SECONDS", 0.3)

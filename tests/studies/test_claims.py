@@ -80,6 +80,13 @@ def test_claims_2_and_3_need_a_loss_on_every_task(number, variant, music, speech
     assert found.against == tuple(task for task, refutes in zip(tasks, refute, strict=True) if refutes)
 
 
+@pytest.mark.parametrize(("number", "variant", "music"), [(2, "NFG", 9.0), (3, "NOAF", 9.0), (5, "CIFG", 8.5)])
+def test_nothing_is_confirmed_on_every_task_where_one_lacks_the_cell(number, variant, music):
+    here = {"V": 8.5, variant: music}
+    assert verdict(number, arms(here)).verdict == "confirmed"
+    assert verdict(number, arms(here, {"V": 80.0})).verdict == "not decided"
+
+
 @pytest.mark.parametrize(
     ("music", "speech", "expected"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,21 @@ def test_claim_9_compares_the_interval_of_the_rate_with_two_thirds(rate, half, e
     found = verdict(9, search)
     assert found.verdict == expected
     assert found.against == ((search.tasks[0].task,) if expected == "contradicted" else ())
+
+
+@pytest.mark.parametrize(("number", "rate", "expected"), [(9, 0.8, "confirmed"), (9, 0.5, "contradicted")])
+def test_shares_of_few_trials_are_told_and_decide_nothing(number, rate, expected):
+    few = replace(shares(rate, 0.05, half=0.005), count=80)
+    assert verdict(number, tuned(score=replace(few, count=200))).verdict == expected
+    found = verdict(number, tuned(score=few))
+    assert found.verdict == "not decided" and "80 trials decide nothing" in found.evidence and found.against == ()
+
+
+def test_a_task_that_says_nothing_keeps_a_claim_open():
+    task = tuned(score=shares(0.8, 0.05, half=0.005)).tasks[0]
+    silent = task._replace(task="nottingham", tuning=task.tuning._replace(score=None))
+    assert verdict(9, base()[0]._replace(tasks=(task,))).verdict == "confirmed"
+    assert verdict(9, base()[0]._replace(tasks=(task, silent))).verdict == "not decided"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +228,7 @@ def test_where_higher_is_better_curves_are_read_the_other_way_round():
 
 def test_claims_about_hyperparameters_flip_with_trials_and_not_only_with_records():
     def search(decisive: str) -> Search:
-        return analyse(drawn("V", 60, lambda row: 9.0 + np.log10(getattr(row, decisive))), trees=4, resamples=3)
+        return analyse(drawn("V", 200, lambda row: 9.0 + np.log10(getattr(row, decisive))), trees=4, resamples=3)
 
     assert verdict(9, search("learning_rate")).verdict == "confirmed"
     assert verdict(9, search("hidden_size")).verdict == "contradicted"
