@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lstm_jax.datasets.record import DataNotFoundError, Dataset, PackageFiles
+from lstm_jax.datasets.readers import verify
+from lstm_jax.datasets.record import DataNotFoundError, Dataset, PackageFiles, RawDataError
 from lstm_jax.datasets.store import prepared_folder, problem_with, raw_folder, read_manifest
 
 RAW_DIR, DATA_DIR = "LSTM_JAX_RAW_DIR", "LSTM_JAX_DATA_DIR"
@@ -103,13 +104,27 @@ def plain_or_gz(path: Path) -> Path:
 def _package(dataset: Dataset, package: PackageFiles, data_dir: Path) -> Source:
     """The installed package, or else the files that ``offline.py`` took out of it."""
     taken = raw_folder(dataset, data_dir)
-    if (installed := _installed(package)).found or problem_with(taken) is not None:
+    installed = _installed(package)
+    if installed.found and not _as_published(dataset, installed.paths):  # another release may carry other files
+        installed = Source("package", installed.location, False, detail="holds another version of the files")
+    if installed.found or problem_with(taken) is not None:
         return installed
     manifest = read_manifest(taken)
     paths = tuple(plain_or_gz(taken / file.name) for file in dataset.files) or tuple(
         sorted(taken.glob(dataset.pattern or ""))
     )
     return Source("package", f"{manifest['source']} (files in {taken})", True, paths)
+
+
+def _as_published(dataset: Dataset, paths: tuple[Path, ...]) -> bool:
+    if dataset.files and len(paths) != len(dataset.files):
+        return False
+    try:
+        for path, file in zip(paths, dataset.files, strict=False):
+            verify(path, file)
+    except RawDataError:
+        return False
+    return True
 
 
 def _installed(package: PackageFiles) -> Source:

@@ -139,6 +139,13 @@ def test_without_package_and_address_the_remedies_are_listed(register):
         assert remedy in str(caught.value)
 
 
+def test_files_of_another_release_of_the_package_are_passed_over(register):
+    register(files=(RawFile("digits.csv.gz", "sha256:" + "0" * 64, ()),))
+    assert sources("digits")[-1].detail == "holds another version of the files"
+    with pytest.raises(DataNotFoundError, match="was not found"):
+        prepare("digits")
+
+
 def test_a_folder_that_the_environment_names_wrongly_is_told(register, monkeypatch, tmp_path):
     register(package=PackageFiles("no-such-package", "x/*.gz"))
     monkeypatch.setenv("LSTM_JAX_RAW_DIR", str(tmp_path / "mistyped"))
