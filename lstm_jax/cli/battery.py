@@ -80,14 +80,19 @@ def conduct(
                 watch.moved(event)
         wall = time.monotonic() - begun
         write_json(out / MANIFEST, {"sittings": [*earlier, {**sitting, "wall_seconds": round(wall, 1)}]})
-        found = read_results(out)
-        written = publish(out)
-    screen.print(table(found), markup=False, highlight=False)
+        try:
+            found = read_results(out)
+        except FileNotFoundError:  # not one row had begun
+            found, written = [], []
+        else:
+            written = publish(out)
+    if found:
+        screen.print(table(found), markup=False, highlight=False)
     ran = {trial.row for trial in found}
     left = [row.name for row in rows if row.name not in ran]
     if left:
         screen.print(f"Not run, the time was over: {', '.join(left)}", markup=False)
-    screen.print(f"{clock(wall)}. Wrote {', '.join(map(str, written))}", markup=False)
+    screen.print(f"{clock(wall)}. Wrote {', '.join(map(str, written or [out / MANIFEST]))}", markup=False)
 
 
 class _Watch:

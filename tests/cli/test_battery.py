@@ -44,3 +44,9 @@ def test_every_sitting_in_a_folder_stays_on_record_also_one_that_was_stopped(tmp
     assert [sitting["budget_seconds"] for sitting in sittings] == [60.0, None, None]
     assert all({"command", "started", "commit", "processor"} <= set(sitting) for sitting in sittings)
     assert "`order-6b`" in (tmp_path / "table.md").read_text() and "order-6a" in capsys.readouterr().out
+
+
+def test_a_budget_that_ends_before_the_first_row_says_so(tmp_path, capsys):
+    conduct([BATTERY["order-6a"]], tmp_path, None, 0.0, 1)
+    shown = capsys.readouterr().out
+    assert "Not run, the time was over: order-6a" in shown and "manifest.json" in shown
