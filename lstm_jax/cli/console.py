@@ -170,7 +170,9 @@ class StudyWatch:
             rows = [row for row in progress.rows if (row.task, row.variant) == cell]
             scores = [row.test for row in rows if math.isfinite(row.test)]
             mean = f"{sum(scores) / len(scores):8.4f}" if scores else f"{'–':>8}"
-            self.out.print(f"{done} {' '.join(cell):<24} {mean}{rest}", markup=False)
+            lost = len(rows) - len(scores)
+            without = f"  ({lost} of {len(rows)} without a score)" if lost else ""
+            self.out.print(f"{done} {' '.join(cell):<24} {mean}{without}{rest}", markup=False)
             return
         diverged = sum(row.diverged for row in progress.rows)
         state = f"{len(progress.running)} alive, {diverged} diverged{rest}"

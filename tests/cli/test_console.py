@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import replace
 
 import pytest
@@ -34,6 +35,20 @@ def test_without_a_terminal_there_is_one_plain_line_for_each_finished_variant(tm
     assert [line.split()[1:4] for line in lines] == [["adding", "V", "0.2500"], ["adding", "NFG", "0.5000"]]
     assert [line[:5] for line in lines] == ["[1/2]", "[2/2]"] and all("left" in line for line in lines)
     assert "\x1b" not in "".join(lines)
+
+
+def test_a_mean_says_how_many_trials_are_not_in_it(tmp_path):
+    def half(trials, on_row, on_running, worker):
+        for trial in trials:
+            seed = trial.config.train.seed
+            on_row(
+                trial, TRIAL._replace(task=trial.task, variant=trial.variant, seed=seed, test=[0.25, math.nan][seed])
+            )
+
+    out = Console(file=io.StringIO(), force_terminal=False, width=100)
+    with StudyWatch(out) as watch:
+        run_study(Study("s", (("adding", Config()),), ("V",), seeds=2), tmp_path, half, watch)
+    assert "adding V                   0.2500  (1 of 2 without a score)" in out.file.getvalue()
 
 
 def test_without_a_terminal_a_long_study_tells_where_it_is_once_a_minute(tmp_path, monkeypatch):
