@@ -68,7 +68,7 @@ def population_section(folder: Path) -> str:
     return section(folder)
 
 
-def second_section(folder: Path) -> str:
+def avx512_section(folder: Path) -> str:
     """The layers on another processor, a smaller run in a folder of its own."""
     return readme_section(folder / "avx512")
 
@@ -76,7 +76,7 @@ def second_section(folder: Path) -> str:
 SECTIONS = {
     "speed": readme_section,
     "speed/layers": layers_section,
-    "speed/avx512": second_section,
+    "speed/avx512": avx512_section,
     "speed/population": population_section,
 }
 """Markers in Markdown files to what stands between them."""

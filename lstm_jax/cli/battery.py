@@ -83,7 +83,7 @@ def conduct(
         try:
             found = read_results(out)
         except FileNotFoundError:  # not one row had begun
-            found, written = [], []
+            found, written = [], [out / MANIFEST]
         else:
             written = publish(out)
     if found:
@@ -92,7 +92,7 @@ def conduct(
     left = [row.name for row in rows if row.name not in ran]
     if left:
         screen.print(f"Not run, the time was over: {', '.join(left)}", markup=False)
-    screen.print(f"{clock(wall)}. Wrote {', '.join(map(str, written or [out / MANIFEST]))}", markup=False)
+    screen.print(f"{clock(wall)}. Wrote {', '.join(map(str, written))}", markup=False)
 
 
 class _Watch:

@@ -117,10 +117,12 @@ def _package(dataset: Dataset, package: PackageFiles, data_dir: Path) -> Source:
 
 
 def _as_published(dataset: Dataset, paths: tuple[Path, ...]) -> bool:
-    if dataset.files and len(paths) != len(dataset.files):
+    if not dataset.files:
+        return True
+    if len(paths) != len(dataset.files):
         return False
     try:
-        for path, file in zip(paths, dataset.files, strict=False):
+        for path, file in zip(paths, dataset.files, strict=True):
             verify(path, file)
     except RawDataError:
         return False

@@ -71,12 +71,9 @@ def combine(tasks: Iterable[str], supports: Sequence[bool], refutes: Sequence[bo
     return CONFIRMED if supports and all(supports) else OPEN, ()
 
 
-def unless_missing(
-    verdict: str, search: Search, tasks: Iterable[str], decides: Callable[[str], bool] = lambda task: True
-) -> str:
-    """Nothing is confirmed on every task while one that counts has said nothing."""
-    silent = {task.task for task in search.tasks if decides(task.task)} - set(tasks)
-    return OPEN if verdict == CONFIRMED and silent else verdict
+def if_complete(verdict: str, complete: bool) -> str:
+    """Nothing is confirmed while a task or a variant that counts has said nothing."""
+    return OPEN if verdict == CONFIRMED and not complete else verdict
 
 
 def signed(value: float) -> str:
@@ -91,7 +88,7 @@ def hurts(variant: str) -> Callable[[Search], Decision]:
         losses = _losses(search, (variant,))
         refuted = [_refutes_loss(loss) for loss in losses]
         found, against = combine(_tasks(losses), [loss.verdict == "worse" for loss in losses], refuted)
-        verdict = unless_missing(found, search, _tasks(losses))
+        verdict = if_complete(found, len(losses) == len(search.tasks))
         return Decision(verdict, _told(search, losses, (variant,)), against)
 
     return decide
@@ -104,7 +101,7 @@ def costs_nothing(variant: str) -> Callable[[Search], Decision]:
         losses = _losses(search, (variant,))
         refuted = [loss.verdict == "worse" for loss in losses]
         found, against = combine(_tasks(losses), [loss.excluded for loss in losses], refuted)
-        verdict = unless_missing(found, search, _tasks(losses))
+        verdict = if_complete(found, len(losses) == len(search.tasks))
         return Decision(verdict, _told(search, losses, (variant,)), against)
 
     return decide
@@ -117,8 +114,7 @@ def nothing_gains(variants: Sequence[str]) -> Callable[[Search], Decision]:
         losses = _losses(search, variants)
         refuted = [loss.verdict == "better" for loss in losses]
         found, against = combine(_tasks(losses), [loss.gain_excluded for loss in losses], refuted)
-        complete = len(losses) == len(variants) * len(search.tasks)
-        verdict = OPEN if found == CONFIRMED and not complete else found
+        verdict = if_complete(found, len(losses) == len(variants) * len(search.tasks))
         # Eight variants on each task would be no sentence: the largest gain of each task is told.
         largest = [min((x for x in losses if x.task == task.task), key=_mean, default=None) for task in search.tasks]
         shown = [loss for loss in losses if loss.verdict == "better"] or [loss for loss in largest if loss is not None]
@@ -141,10 +137,9 @@ def rescued(variant: str, remedied: str) -> Callable[[Search], Decision]:
             [alone.verdict == "worse" and both.excluded for alone, both in pairs],
             [alone.verdict == both.verdict == "worse" for alone, both in pairs],
         )
-        complete = len(pairs) == len(search.tasks)
         missing = "" if not losses or any(loss.variant == remedied for loss in losses) else f" {remedied} was not run."
         told = _told(search, losses, (variant, remedied))
-        return Decision(OPEN if found == CONFIRMED and not complete else found, told + missing, against)
+        return Decision(if_complete(found, len(pairs) == len(search.tasks)), told + missing, against)
 
     return decide
 
@@ -162,7 +157,7 @@ def hurts_off_music(variants: Sequence[str]) -> Callable[[Search], Decision]:
         complete = bool(music and others) and len(losses) == len(variants) * len(search.tasks)
         missing = "" if music and others else f" No task is {'music' if not music else 'other than music'}."
         told = _told(search, losses, variants)
-        return Decision(OPEN if found == CONFIRMED and not complete else found, told + missing, against)
+        return Decision(if_complete(found, complete), told + missing, against)
 
     return decide
 

@@ -260,11 +260,12 @@ class _Conductor:
 
 def _groups(trials: Sequence[Trial], kept_in_order: bool) -> list[list[Trial]]:
     """Trials that one program trains, together, for one worker; where blocks have their turn, neighbours only."""
-    programs = [_program(trial) for trial in trials]
-    first = {program: n for n, program in reversed([*enumerate(programs)])}
-    places = range(len(trials))
-    order = places if kept_in_order else sorted(places, key=lambda n: first[programs[n]])
-    return [[trials[n] for n in group] for _, group in groupby(order, key=programs.__getitem__)]
+    if kept_in_order:
+        return [list(group) for _, group in groupby(trials, key=_program)]
+    together: dict[tuple[Any, ...], list[Trial]] = {}
+    for trial in trials:
+        together.setdefault(_program(trial), []).append(trial)
+    return [*together.values()]
 
 
 def _program(trial: Trial) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax.studies.importance import Importance, VarianceShare
-from lstm_jax.studies.rules import MARGIN, Decision, combine, is_music, unless_missing
+from lstm_jax.studies.rules import MARGIN, Decision, combine, if_complete, is_music
 from lstm_jax.studies.search import Search, TaskSearch
 from lstm_jax.studies.tuning import Curve
 
@@ -226,7 +226,7 @@ def _decide(
     counted = [finding for finding in findings if decides(finding.task)]
     supported, refuted = [finding.supports for finding in counted], [finding.refutes for finding in counted]
     found, against = combine([finding.task for finding in counted], supported, refuted)
-    verdict = unless_missing(found, search, [finding.task for finding in counted], decides)
+    verdict = if_complete(found, len(counted) == sum(decides(task.task) for task in search.tasks))
     if not findings:
         return Decision(verdict, "No task has 30 trials in which the hyperparameters vary that this needs.")
     told = "; ".join(f"on {finding.task} {finding.told}" for finding in findings)

@@ -142,3 +142,9 @@ def test_layers_that_one_lstm_of_torch_cannot_hold_are_not_exported(upper):
     first = lj.init_params(jax.random.key(0), "NP", I, H)
     with pytest.raises(ValueError, match=rf"layer 1 has 1 directions, {upper[0]} inputs and {upper[1]} cells"):
         to_torch("NP", [[first], [lj.init_params(jax.random.key(1), "NP", *upper)]])
+
+
+def test_a_layer_of_fewer_directions_is_not_exported():
+    params = lj.init_params(jax.random.key(0), "NP", I, H)
+    with pytest.raises(ValueError, match="layer 1 has 1 directions.*needs 2"):
+        to_torch("NP", [[params, params], [lj.init_params(jax.random.key(1), "NP", 2 * H, H)]])

@@ -107,6 +107,13 @@ def test_more_variants_make_a_verdict_harder():
     assert alone.verdict == "worse" and among.verdict == "" and among.p == pytest.approx(7 * alone.p)
 
 
+def test_a_variant_without_a_length_of_the_reference_is_no_question():
+    high, low = {20: 5, 50: 5}, {20: 5, 50: 0}
+    made = rows(V=high, RNN=low, NP={100: 5})
+    assert math.isnan(climb("NP", made).p) and climb("NP", made).verdict == ""
+    assert climb("RNN", made).p == climb("RNN", rows(V=high, RNN=low)).p
+
+
 def test_another_start_is_compared_with_the_same_variant_and_corrected_apart():
     high, low = {20: 5, 50: 5}, {20: 5, 50: 0}
     made = rows(V=high, NP=low, **{"NP, chrono": high, "V, chrono": high})

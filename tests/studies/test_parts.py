@@ -10,6 +10,7 @@ import pytest
 from fabricated import ALL, Trainer, study
 
 from lstm_jax.names import UsageError
+from lstm_jax.studies import collect, run
 from lstm_jax.studies.collect import read_rows
 from lstm_jax.studies.run import FolderBusyError, Part, run_study
 from lstm_jax.train.records import alone_in
@@ -25,6 +26,20 @@ def test_parts_share_a_folder_and_none_runs_what_another_has_finished(tmp_path):
     again = Trainer()
     run_study(study(), tmp_path, again, part=Part(2, 3))
     assert again.ran == []
+
+
+def test_parts_that_begin_together_set_another_study_aside_once(tmp_path, monkeypatch):
+    run_study(study(), tmp_path, Trainer())
+
+    def slow(folder, files):
+        time.sleep(0.2)
+        return collect.set_aside(folder, files)
+
+    monkeypatch.setattr(run, "set_aside", slow)
+    other = study(variants=("V", "RNN"))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda n: run_study(other, tmp_path, Trainer(), part=Part(n, 2)), range(2)))
+    assert max(len(rows) for rows in done) == 8 and len([*(tmp_path / "earlier").iterdir()]) == 1
 
 
 @pytest.mark.parametrize("text", ["3/3", "1", "-1/2", "a/b", "1/2/3", "0/0"])

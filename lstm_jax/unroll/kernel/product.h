@@ -132,9 +132,9 @@ void one_pass(int64_t count, int64_t depth, const T* const* rows, int64_t step, 
 template <typename T, int kPanels>
 void passes(int64_t count, int64_t depth, const T* const* rows, int64_t step, const T* panel, int64_t apart, T* sums,
             int64_t stride, int64_t across) {
-  const int64_t passes = (count + kTile - 1) / kTile;
-  for (int64_t pass = 0; pass < passes; ++pass) {
-    const int64_t from = count * pass / passes, to = count * (pass + 1) / passes;  // tiles of equal height
+  const int64_t tiles = (count + kTile - 1) / kTile;
+  for (int64_t n = 0; n < tiles; ++n) {
+    const int64_t from = count * n / tiles, to = count * (n + 1) / tiles;  // tiles of equal height
     one_pass<T, kPanels>(to - from, depth, rows + from, step, panel, apart, sums + from * stride, stride, across);
   }
 }
