@@ -118,8 +118,8 @@ notebooks: setup ## bring the notebook pairs into step, then execute them
 tables: setup ## bring the generated tables of the READMEs up to date with the committed results
 	@$(BIN)/python -m lstm_jax report experiments/01_gate_ablation/results \
 	  --readme README.md experiments/01_gate_ablation/README.md
-	@$(BIN)/python -m lstm_jax report experiments/01_gate_ablation/results/again \
-	  --name gate_ablation/again --readme experiments/01_gate_ablation/README.md
+	@for run in again fresh; do $(BIN)/python -m lstm_jax report experiments/01_gate_ablation/results/$$run \
+	  --name gate_ablation/$$run --readme experiments/01_gate_ablation/README.md; done
 	@$(BIN)/python -m lstm_jax report experiments/02_odyssey/results --name odyssey \
 	  --readme README.md experiments/02_odyssey/README.md
 	@$(BIN)/python experiments/03_gates_and_init/run.py --report experiments/03_gates_and_init/results \
