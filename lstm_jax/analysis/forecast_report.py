@@ -58,8 +58,7 @@ def _table(rows: Sequence[ScoreRow], names: Mapping[str, str]) -> str:
 
     lines = []
     for model in models:
-        size = max(row.parameters for row in rows if row.model == model)
-        cells = [model, f"{size:,}" if size else DASH]
+        cells = [model, _sizes({row.parameters for row in rows if row.model == model})]
         for horizon in horizons:
             for name in names:
                 best = float(np.nanmin([_mean(of(other, horizon), name) for other in models]))
@@ -68,6 +67,12 @@ def _table(rows: Sequence[ScoreRow], names: Mapping[str, str]) -> str:
         lines.append(tuple(cells))
     header = ("model", "numbers learned", *(f"{text} {steps}" for steps in horizons for text in names.values()))
     return markdown(header, lines)
+
+
+def _sizes(counts: set[int]) -> str:
+    """One number, or that of the first and of the last horizon where each has a model of its own."""
+    ends = sorted({min(counts), max(counts)})
+    return " to ".join(f"{size:,}" for size in ends) if ends[0] else DASH
 
 
 def _inside(rows: Sequence[ScoreRow]) -> str:
@@ -103,8 +108,8 @@ def _legend(found: Sequence[ScoreRow]) -> str:
         f"Test part, deviations of the training {subject.steps}; means over the {subject.steps} ahead"
         f"{subject.besides}; lower is better, bold: best of a column. {count} forecasts. Cells: "
         f"{centre_legend([seeds])}; MSE of the mean, MAE of the median sample. Inside: "
-        f"per cent of what came within the central {levels} % intervals. Others: normal intervals as wide as the "
-        "errors on validation. "
+        f"per cent of what came within the central {levels} % intervals. Others: MSE and MAE of their one forecast; "
+        "samples: the forecast and each of their errors on validation, in deviations of the known values. "
         f"{lost}({computed_by(found)}). {named(row.model for row in found)}"
     )
 

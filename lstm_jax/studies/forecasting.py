@@ -23,14 +23,13 @@ from lstm_jax.studies.forecasts import (
     LEVELS,
     Score,
     baselines,
-    deviation_of,
     fit_linear,
     merged,
     quantile,
     sample_forward,
-    score_normal,
     score_samples,
     shorter,
+    with_errors,
 )
 from lstm_jax.studies.subjects import Subject
 from lstm_jax.train import load_run, train_part
@@ -150,22 +149,31 @@ def _row(
 
 
 def _baselines(plan: Plan, machine: Mapping[str, Any]) -> Iterator[ScoreRow]:
-    """Each forecast as wide as its errors on validation, step by step ahead and channel by channel."""
+    """Each forecast as sure as its errors on validation were small, step by step ahead and channel by channel."""
     series = plan.subject.series
     validation, test = (_cut(plan, part) for part in ("validation", "test"))
     for horizon in plan.horizons:
-        linear = fit_linear(_windows(plan, "train", horizon, 1), shorter(validation, horizon))
+        known, asked = shorter(validation, horizon), shorter(test, horizon)
+        linear = fit_linear(_windows(plan, "train", horizon, 1), known)
         ways: dict[str, Callable[[Windows], np.ndarray]] = {
             name: baseline.forecast
             for name, baseline in baselines(plan.subject.periods).items()
             if baseline.needs <= plan.context
         }
-        known, asked = shorter(validation, horizon), shorter(test, horizon)
         for name, forecast in {**ways, LINEAR: linear.forecast}.items():
-            deviation = deviation_of(forecast(known), known.values[:, plan.context :])
-            score = score_normal(forecast(asked), deviation, asked.values[:, plan.context :])
+            score = _baseline(forecast, known, asked)
             size = linear.weights.size if name == LINEAR else 0
             yield _row(series, name, -1, horizon, len(asked.values), score, machine, size)
+
+
+def _baseline(forecast: Callable[[Windows], np.ndarray], known: Windows, asked: Windows) -> Score:
+    """Errors are of the forecast itself, doubts of what ``with_errors`` makes of it."""
+    parts = []
+    for cut, said, samples in with_errors(forecast, known, asked):
+        truth = cut.values[:, cut.context :]
+        mse, mae = float(((said - truth) ** 2).mean()), float(np.abs(said - truth).mean())
+        parts.append((len(truth), score_samples(samples, truth)._replace(mse=mse, mae=mae)))
+    return merged(parts)
 
 
 def _network(plan: Plan, cell: str, place: Path, summary: Summary) -> tuple[list[ScoreRow], np.ndarray]:

@@ -5,7 +5,6 @@ In units of the training steps (see ``datasets/series.py``): N windows, F steps 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -132,6 +131,29 @@ def baselines(periods: Mapping[str, int]) -> dict[str, Baseline]:
     return {**naive, "drift": Baseline(drift, 2)}
 
 
+MOST_ERRORS = 500
+"""Errors on validation that a baseline's doubt is made of, at most."""
+
+
+def with_errors(
+    forecast: Callable[[Windows], np.ndarray], known: Windows, asked: Windows
+) -> Iterator[tuple[Windows, np.ndarray, np.ndarray]]:
+    """A forecast with the errors that it made on ``known`` windows, in the deviation of each context; some at a time.
+
+    Its doubt is as wide as the context is restless, as that of a network is, which sees values in the same unit.
+
+    Yields:
+        Windows of ``asked``, in order, their forecasts ``(N, F, K)``, and one sample an error ``(S, N, F, K)``.
+    """
+    chosen = np.linspace(0, len(known.values) - 1, min(len(known.values), MOST_ERRORS)).astype(int)
+    known = Windows(known.context, *(array[chosen] for array in known[1:]))
+    errors = (known.values[:, known.context :] - forecast(known)) / known.spread
+    for first in range(0, len(asked.values), AT_ONCE):
+        part = Windows(asked.context, *(array[first : first + AT_ONCE] for array in asked[1:]))
+        said = forecast(part)
+        yield part, said, said + errors[:, None] * part.spread
+
+
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 
 
@@ -199,22 +221,3 @@ def merged(scores: Sequence[tuple[int, Score]]) -> Score:
     columns = zip(*((*score[:3], *score.coverage) for _, score in scores), strict=True)
     mse, mae, crps, narrow, wide = (float(np.average(column, weights=weights)) for column in columns)
     return Score(mse, mae, crps, (narrow, wide))
-
-
-def score_normal(forecast: np.ndarray, deviation: np.ndarray, truth: np.ndarray) -> Score:
-    """Of ``(N, F, K)`` forecasts, each the middle of a normal distribution of ``deviation (F, K)``.
-
-    Source of the closed form of the CRPS: Gneiting & Raftery, "Strictly proper scoring rules", 2007, eq. 21.
-    """
-    from scipy.stats import norm
-
-    error = truth - forecast
-    z = error / deviation
-    crps = deviation * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / math.sqrt(math.pi))
-    narrow, wide = (float((np.abs(z) <= norm.ppf((1 + level) / 2)).mean()) for level in LEVELS)
-    return Score(float((error**2).mean()), float(np.abs(error).mean()), float(crps.mean()), (narrow, wide))
-
-
-def deviation_of(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """``(F, K)``: root mean squared error over windows, by step ahead and channel."""
-    return np.maximum(np.sqrt(((forecast - truth) ** 2).mean(0)), 1e-6)

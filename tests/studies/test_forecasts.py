@@ -6,19 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from lstm_jax.datasets.series import Windows
 from lstm_jax.studies.forecasts import (
     AT_ONCE,
     LEVELS,
     baselines,
-    deviation_of,
     fit_linear,
     merged,
     quantile,
     sample_forward,
-    score_normal,
     score_samples,
+    with_errors,
 )
 from lstm_jax.tasks.batch import Batch
 from lstm_jax.train import ModelConfig, apply_network
@@ -72,15 +72,19 @@ def test_the_linear_model_finds_a_linear_law_and_is_blind_to_levels():
 
 
 def test_scores_of_samples_are_those_of_the_normal_they_are_drawn_from():
+    """Gneiting & Raftery, "Strictly proper scoring rules", 2007, eq. 21."""
     rng = np.random.default_rng(0)
     middle, deviation = rng.normal(size=(40, 5, K)), rng.uniform(0.5, 2, size=(5, K))
     truth = middle + deviation * rng.normal(size=middle.shape)
-    exact = score_normal(middle, deviation, truth)
+    z = (truth - middle) / deviation
+    crps = deviation * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - np.pi**-0.5)
     drawn = score_samples(middle + deviation * rng.normal(size=(800, *middle.shape)), truth)
-    assert drawn.mse == pytest.approx(exact.mse, rel=0.01) and drawn.mae == pytest.approx(exact.mae, rel=0.01)
-    assert drawn.crps == pytest.approx(exact.crps, rel=0.01)
-    np.testing.assert_allclose(drawn.coverage, exact.coverage, atol=0.01)
-    np.testing.assert_allclose(exact.coverage, (0.8, 0.95), atol=0.03)
+    assert drawn.mse == pytest.approx(((truth - middle) ** 2).mean(), rel=0.01)
+    assert drawn.mae == pytest.approx(np.abs(truth - middle).mean(), rel=0.01)
+    assert drawn.crps == pytest.approx(crps.mean(), rel=0.01)
+    inside = [(np.abs(z) <= norm.ppf((1 + level) / 2)).mean() for level in LEVELS]
+    np.testing.assert_allclose(drawn.coverage, inside, atol=0.01)
+    np.testing.assert_allclose(inside, LEVELS, atol=0.03)
 
 
 def test_the_score_of_few_samples_is_fair_and_of_certain_ones_the_absolute_error():
@@ -120,9 +124,21 @@ def test_a_network_that_reads_backwards_is_refused():
         next(sample_forward(ModelConfig(bidirectional=True), None, cut(np.zeros((1, 200, K))), 2, None))
 
 
-def test_deviations_are_by_hour_ahead_and_channel():
-    error = np.random.default_rng(0).normal(size=(9, 4, 2)) * [1, 10]
-    np.testing.assert_allclose(deviation_of(error, np.zeros_like(error)), np.sqrt((error**2).mean(0)))
+def test_a_baseline_is_as_unsure_as_its_errors_in_the_unit_of_each_context():
+    """Windows of another size, whose errors are as many times larger: each gets doubts of its own width."""
+    rng = np.random.default_rng(0)
+    sizes = np.exp(rng.normal(size=(AT_ONCE + 8, 1, 1)))
+    walks = cut(sizes * rng.normal(size=(AT_ONCE + 8, 40, 2)).cumsum(1), 30)
+    last = BASELINES["drift"].forecast
+    cuts, said, samples = zip(*with_errors(last, walks, walks), strict=True)
+    assert [len(part.values) for part in cuts] == [AT_ONCE, 8]
+    said, samples = np.concatenate(said), np.concatenate(samples, axis=1)
+    np.testing.assert_array_equal(said, last(walks))
+    assert samples.shape == (AT_ONCE + 8, AT_ONCE + 8, 10, 2)
+    own = samples[np.arange(AT_ONCE + 8), np.arange(AT_ONCE + 8)]  # with its own error a window is met
+    np.testing.assert_allclose(own, walks.values[:, 30:], rtol=1e-4, atol=1e-4)
+    width = np.ptp(samples, axis=0) / walks.spread
+    np.testing.assert_allclose(width, np.broadcast_to(width[:1], width.shape), rtol=1e-3)
 
 
 @pytest.mark.parametrize("variant", ["V", "FGR"])
