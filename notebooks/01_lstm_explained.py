@@ -21,8 +21,7 @@
 # blows up on the way. The **long short-term memory** (Hochreiter & Schmidhuber, 1997) gives the error a lane of its
 # own, the *cell*, and puts valves on it, the *gates*.
 #
-# Everything below is computed live, in about a minute on a laptop (so the notebook is kept without outputs; `make
-# notebooks` executes it):
+# Everything below is computed live, in about a minute on a laptop; `jupyter execute --inplace` computes it anew:
 #
 # 1. build one cell **by hand** and see what each gate is for,
 # 2. **train** a small network and look into its gates,
@@ -31,6 +30,7 @@
 
 # %%
 # %matplotlib inline
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -47,7 +47,8 @@ from lstm_jax.cell import chrono
 # ## 1. Six equations, and a cell built by hand
 #
 # At every step the cell gets an input $x_t$ and its own last output $y_{t-1}$ (letters as in *LSTM: A Search Space
-# Odyssey*, 2015; $\sigma$ squashes to between 0 and 1, $\odot$ multiplies cell by cell):
+# Odyssey*, 2015; $\sigma$ squashes to between 0 and 1, $\odot$ multiplies cell by cell). The cell of 1997 had neither
+# forget gate ($f_t = 1$) nor peepholes; Gers, Schmidhuber & Cummins (2000) and Gers & Schmidhuber (2000) added them.
 #
 # $$\begin{aligned}
 # z_t &= \tanh(W_z x_t + R_z y_{t-1} + b_z) && \text{block input: what could be written}\\
@@ -108,7 +109,7 @@ written = np.tanh(np.asarray(value[jnp.array([4, 26])]))
 layout = {"figsize": (6.5, 4.2), "sharex": True, "sharey": True, "layout": "constrained", "dpi": 130}
 figure, panels = plt.subplots(len(removed), **layout)
 for panel, (name, gate) in zip(panels, removed.items(), strict=True):
-    variant = lj.Variant(**{**vars(lj.VARIANTS[name]), "peepholes": False})
+    variant = replace(lj.VARIANTS[name], peepholes=False)
     kept = {key: weight for key, weight in weights.items() if key[2:] != gate}
     ys, _ = lj.unroll(variant, lj.pack_gates(variant, kept), xs)
     panel.step(range(steps), ys[:, 0, 0], where="mid", color="#0072B2", lw=1.3)
@@ -126,7 +127,8 @@ plt.show()
 # * **No input gate**: every value is added to the cell, so the reading is a sum of noise.
 # * **No forget gate** (as in the cell of 1997): the first value is read well, but nothing can clear the cell, so the
 #   second reading is the sum of both.
-# * **No output gate**: the memory is right, but it is shown all the time, also to gates and cells that it disturbs.
+# * **No output gate**: the memory is right, but it is shown all the time. Here nobody listens ($R = 0$); in a network
+#   it would reach gates and cells that it disturbs.
 #
 # ## 2. A trained cell
 #
@@ -192,9 +194,10 @@ def train(variant, start, keys):
 
 patient = chrono(task.max_length)  # gates that start with time scales up to this many steps
 recipes = {
-    "LSTM": ("NP", patient),
+    "LSTM, patient": ("NP", patient),
+    "LSTM, forget bias 4": ("NP", 4.0),
     "LSTM, forget bias 0": ("NP", 0.0),
-    "no forget gate": ("NFG", patient),
+    "no forget gate": (replace(lj.VARIANTS["NFG"], peepholes=False), patient),
     "tanh network": ("RNN", None),
 }
 keys = jax.random.split(jax.random.key(0), (2, SEEDS))
@@ -207,14 +210,16 @@ analysis.plot_learning_curves(curves, ylabel="accuracy", steps=range(every, STEP
 
 # %% [markdown]
 # Lines are medians over the four seeds, bands quartiles. The tanh network does not leave chance, and neither does an
-# LSTM that starts out forgetting half of its memory at every step; section 3 shows why. The others start patient, with
-# forget gates nearly open and input gates nearly shut (`chrono`, Tallec & Ollivier, 2018), and soon make no mistake.
-# Nothing here has to be forgotten, so the cell without forget gate does well too.
+# LSTM that starts out forgetting half of its memory at every step; section 3 shows why. A forget gate that starts
+# nearly open (bias 4) lets some of the seeds learn, others not in these steps: their input gates are half open, and
+# every letter is written over the two that matter. The patient start (`chrono`, Tallec & Ollivier, 2018) has forget
+# gates, where there are any, nearly open *and* input gates nearly shut, and soon makes no mistake. Nothing here has to
+# be forgotten, so the cell without forget gate does well too.
 #
 # Now look inside the best LSTM while it reads one sequence. Each row of a panel is one of its cells.
 
 # %%
-trained, accuracy = runs["LSTM"]
+trained, accuracy = runs["LSTM, patient"]
 best = int(np.argmax(accuracy[:, -200:].mean(axis=1)))
 cell = jax.tree.map(lambda weight: weight[best], trained["cell"])
 
@@ -261,28 +266,32 @@ def untrained(variant, recurrent_scale=1.0, **options):
 
 
 def along_the_cell(variant, params):
-    """The product of the last k forget gates, of the cell that keeps most: (lags, B); none without such gates."""
-    forget = analysis.record_gates(variant, params, inputs).get("f")
-    return jnp.zeros((1, 1)) if forget is None else jnp.cumprod(forget[::-1], axis=0).max(-1)
+    """The product of the last k forget gates, of the cell that keeps most: (lags, B); 1 where f = 1."""
+    if lj.VARIANTS[variant].forget_gate == "open":
+        return jnp.ones((len(inputs) + 1, 1))
+    forget = analysis.record_gates(variant, params, inputs)["f"]
+    return jnp.concatenate([jnp.ones((1, inputs.shape[1])), jnp.cumprod(forget[::-1], axis=0).max(-1)])
 
 
 cells = {
-    "tanh, weights x 0.8": untrained("RNN", 0.8),
-    "tanh, weights x 1": untrained("RNN", 1.0),
-    "tanh, weights x 2": untrained("RNN", 2.0),
     "LSTM, forget bias 0": untrained("NP", forget_bias=0.0),
     "LSTM, forget bias 1": untrained("NP", forget_bias=1.0),
     "LSTM, forget bias 4": untrained("NP", forget_bias=4.0),
     "no forget gate": untrained("NFG"),
+    "no forget gate, truncated": untrained("LSTM1997"),
+    "tanh, weights x 0.8": untrained("RNN", 0.8),
+    "tanh, weights x 1": untrained("RNN", 1.0),
+    "tanh, weights x 2": untrained("RNN", 2.0),
 }
 norms = {label: analysis.state_jacobian_norms(*cell, inputs) for label, cell in cells.items()}
-gates_alone = {label: along_the_cell(*cell) for label, cell in cells.items()}
+gates_alone = {label: along_the_cell(*cell) for label, cell in cells.items() if cell[0] != "RNN"}
 
-figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.2), sharey=True, layout="constrained", dpi=130)
+figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.6), sharey=True, layout="constrained", dpi=130)
 analysis.plot_gradient_norms(norms, ylabel=r"$\|\partial s_T / \partial s_{T-k}\|$", axes=panels[0], floor=1e-9)
 analysis.plot_gradient_norms(gates_alone, ylabel=r"$f_T\, f_{T-1} \cdots$ alone", axes=panels[1], floor=1e-9)
-panels[0].get_legend().remove()
-panels[1].legend(loc="upper right", ncols=2, frameon=False, fontsize=7)
+for panel in panels:
+    panel.get_legend().remove()
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=7)
 plt.show()
 
 # %% [markdown]
@@ -290,14 +299,17 @@ plt.show()
 #
 # * The **tanh network** hangs on the size of its recurrent weights: with small ones the error vanishes exponentially,
 #   with large ones it grows, until the squashing of saturated units holds it.
-# * An **LSTM** whose forget bias starts at 0 has $f \approx \sigma(0) = 1/2$: along the cell the error is halved at
-#   every step (right). The other paths carry it further, but it vanishes all the same. Starting at 1 gives $f \approx
-#   0.73$, at 4 gives $f \approx 0.98$. **The forget bias sets the time scale that a cell starts with**: along the
-#   cell an error fades by the factor $e$ in about $e^{b}$ steps where $b$ is large; set it to fit the lags you
-#   expect.
+# * An **LSTM** whose forget bias starts at 0 has $f \approx \sigma(0) = 1/2$: along the cell the error is about halved
+#   at every step (right: the cell that keeps most still loses some 40 %). The other paths carry it further, but it
+#   vanishes all the same. Starting at 1 gives $f \approx 0.73$, at 4 gives $f \approx 0.98$. **The forget bias sets
+#   the time scale that a cell starts with**: along the cell an error fades by the factor $e$ in about $e^{b}$ steps
+#   where $b$ is large; set it to fit the lags you expect.
 # * **Without forget gate** ($f = 1$, the *constant error carousel* of 1997) the error does not vanish. It even grows
 #   over a hundred steps, and with forget bias 4 where the cell alone would lose: the work of the other paths, through
-#   gates and outputs, which nothing holds at 1.
+#   gates and outputs, which nothing holds at 1. The paper of 1997 cut those paths by hand: under its *truncated
+#   gradient* an error leaves a step along the cell only, where the factor is exactly 1.
+#
+# Clipping the gradient's norm, as section 2 did, tames an explosion; nothing so simple helps against vanishing.
 #
 # And after training? We take the networks of section 2 and compare, for each, before and after.
 
@@ -315,9 +327,9 @@ plt.show()
 
 # %% [markdown]
 # Does an error still arrive from 50 steps back? *Before* training is what decides: where next to nothing arrives,
-# there is nothing to learn from, and the accuracies above stay at chance. *After* training the networks that failed
-# reach even less far than before: they have learned from the last letters only, and nothing held on to the rest. In
-# those that succeeded the error arrives.
+# there is nothing to learn from, and the accuracies above stay at chance. *After* training those networks reach even
+# less far than before: they have learned from the last letters only, and nothing held on to the rest. In those that
+# succeeded the error arrives.
 #
 # ## 4. Sequences of different lengths in one batch
 #
@@ -334,14 +346,16 @@ poisoned = jnp.where((jnp.arange(12)[:, None] < lengths[None, :])[..., None], ro
 ys, state = lj.unroll("V", params, poisoned, lengths=lengths)
 alone, state_alone = lj.unroll("V", params, rows[:7, 1:2])  # the second sequence, by itself
 
-figure, panels = plt.subplots(2, 3, figsize=(6.5, 2.6), sharex=True, layout="constrained", dpi=130)
+figure, panels = plt.subplots(2, 3, figsize=(6.5, 3.2), sharex=True, layout="constrained", dpi=130)
 colors = plt.get_cmap("PuOr_r").with_extremes(bad="#BBBBBB")
 for b, column in enumerate(panels.T):
     column[0].imshow(poisoned[:, b].T, aspect="auto", cmap=colors, vmin=-2, vmax=2)
     column[1].imshow(ys[:, b].T, aspect="auto", cmap=colors, vmin=-0.5, vmax=0.5)
     column[0].set_title(f"length {int(lengths[b])}", fontsize=8)
     column[1].set_xlabel("time step", fontsize=8)
-for panel, label in zip(panels[:, 0], ("input\n(grey: NaN)", "output\n(white: 0)"), strict=True):
+for panel, label in zip(
+    panels[:, 0], ("input, 3 rows\n(-2 to 2; grey: NaN)", "output, 5 cells\n(-0.5 to 0.5; white: 0)"), strict=True
+):
     panel.set_ylabel(label, fontsize=8)
 for panel in panels.flat:
     panel.set_yticks([])
@@ -361,9 +375,12 @@ print("every gradient is finite:          ", finite)
 # %% [markdown]
 # ## Try it
 #
-# * Add `"CIFG": "f"` to `removed` in section 1: what does a cell do whose forget gate is $f = 1 - i$?
-# * Train `"V"`, `"CIFG"` or `"GRU"` in section 2: add them to `recipes`. How many steps does each need?
+# * Add `"CIFG": "f"` to `removed` in section 1, a cell whose forget gate is $f = 1 - i$. Its readings are the same
+#   although it has no ear for `clear`. Why? Look at its cell with `plot_traces`.
+# * Add `"GRU": ("GRU", patient)` to `recipes` in section 2, or `"V"`, or `"CIFG"`. How many steps does each need?
+# * The library starts forget gates at bias 1. Train `("NP", 1.0)` too: what does section 3 predict?
 # * Make the task of section 2 longer, `length=200`: the first symbol is then 160 to 200 steps old. Which variants
 #   survive? Section 3 looks at 100 and at 60 steps; make it look as far, and compare.
 #
-# `lj.VARIANTS` lists every cell; `make run` asks the same questions properly, with many seeds and statistics.
+# `lj.VARIANTS` lists every cell. `make run` asks with seeds and statistics which gates matter; the folders
+# `experiments/03_gates_and_init` and `experiments/05_long_dependencies` ask about first biases and about lags.

@@ -6,7 +6,9 @@ gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from lstm_jax.cell.params import Params
-from lstm_jax.cell.step import initial_state, lstm_step, state_dtype
+from lstm_jax.cell.step import State, initial_state, lstm_step, state_dtype
 from lstm_jax.cell.variants import Variant, resolve
 from lstm_jax.unroll import unroll
 from lstm_jax.unroll.lengths import check_lengths
@@ -65,10 +67,11 @@ def _input_norms(variant: Variant, params: Params, xs: jax.Array, lengths: jax.A
 def state_jacobian_norms(variant: Variant | str, params: Params, xs: jax.Array) -> jax.Array:
     """How an error in the state grows or fades on its way back: the spectral norm of ``d s_T / d s_{T-k}``.
 
-    The state s holds all that the next step reads: c, y and, where they are fed back, the gates. The Jacobian is the
+    The state s holds all that the next step reads: c, y and, where they are fed back, the gates; of a tanh network y
+    alone. The Jacobian is the
     product of one Jacobian a step (Bengio, Simard & Frasconi 1994; Hochreiter & Schmidhuber 1997, section 3), so a
-    straight line on a logarithmic axis is exponential decay or growth. Where f = 1, the cell passes
-    errors on unchanged.
+    straight line on a logarithmic axis is exponential decay or growth. Where f = 1, the cell passes errors on
+    unchanged.
 
     Args:
         variant: record or name.
@@ -88,10 +91,19 @@ def state_jacobian_norms(variant: Variant | str, params: Params, xs: jax.Array) 
 
 @partial(jax.jit, static_argnums=0)
 def _state_norms(variant: Variant, params: Params, xs: jax.Array) -> jax.Array:
-    blank, restore = ravel_pytree(initial_state(variant, (), params.R.shape[0], state_dtype(params)))
+    first = initial_state(variant, (), params.R.shape[0], state_dtype(params))
+    unread = variant.forget_gate == "closed" and not variant.peephole_gates
+
+    def read(state: State) -> tuple[jax.Array, Callable[[jax.Array], Any]]:
+        """What the next step reads, as a vector, and the way back."""
+        return ravel_pytree(state._replace(c=None) if unread else state)
+
+    blank, restore = read(first)
 
     def step(state: jax.Array, x: jax.Array) -> jax.Array:
-        return ravel_pytree(lstm_step(variant, params, restore(state), x)[0])[0]
+        before = restore(state)
+        before = before._replace(c=first.c) if unread else before
+        return read(lstm_step(variant, params, before, x)[0])[0]
 
     def of_one_sequence(xs: jax.Array) -> jax.Array:
         def back(product: jax.Array, now: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:

@@ -41,7 +41,8 @@ class Variant:
         gate_recurrence: learned gates see the learned gates of the step before (FGR, 2015).
         input_recurrence: the block input sees them too (1997).
         feedback: ``"full"`` back-propagation, or ``"truncated"`` as in 1997: no error leaves a step except along the
-            cell.
+            cell; within a step the output gate's peephole passes it to the new cell (``online/`` stops that too, as in
+            2002).
         block_size: cells that share one set of gates (memory block); divides the hidden size.
 
     Sources: Greff et al., "LSTM: A Search Space Odyssey", 2015; Hochreiter & Schmidhuber, "Long Short-Term Memory",

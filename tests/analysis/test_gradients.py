@@ -58,8 +58,9 @@ def test_state_jacobian_norms_equal_finite_differences(variant, x64):
             state = step(state, x)
         return np.asarray(state)
 
+    read = slice(H if variant == "RNN" else 0, None)  # nobody reads the c of a tanh network
     for lag in range(T + 1):
-        jacobian = differences(lambda s, t=T - lag: run_from(t, s), states[T - lag])
+        jacobian = differences(lambda s, t=T - lag: run_from(t, s), states[T - lag])[read, read]
         assert found[lag, 1] == pytest.approx(np.linalg.norm(jacobian, ord=2), rel=1e-6)
 
 
@@ -67,7 +68,7 @@ def test_a_scaled_orthogonal_tanh_network_at_rest_decays_by_its_scale(x64):
     params = lj.init_params(jax.random.key(3), "RNN", I, H, dtype=float)
     params = params._replace(R=0.5 * params.R)
     norms = np.asarray(state_jacobian_norms("RNN", params, jnp.zeros((6, 1, I))))
-    np.testing.assert_allclose(norms[1:, 0] / norms[1, 0], 0.5 ** np.arange(6), rtol=1e-10)
+    np.testing.assert_allclose(norms[:, 0], 0.5 ** np.arange(7), rtol=1e-10)
 
 
 def test_without_forget_gate_and_feedback_the_error_is_carried_unchanged(x64):
