@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled
-from lstm_jax.analysis.report import DASH, centre, centre_legend, computed_by, markdown, named, write_both
+from lstm_jax.analysis.report import DASH, centre, centre_legend, computed_by, markdown, named, sizes, write_both
 from lstm_jax.studies.collect import read_table
 from lstm_jax.studies.forecasting import FAN, LINEAR, SCORES, ScoreRow
 from lstm_jax.studies.forecasts import LEVELS
@@ -58,7 +58,7 @@ def _table(rows: Sequence[ScoreRow], names: Mapping[str, str]) -> str:
 
     lines = []
     for model in models:
-        cells = [model, _sizes({row.parameters for row in rows if row.model == model})]
+        cells = [model, sizes(row.parameters for row in rows if row.model == model)]
         for horizon in horizons:
             for name in names:
                 best = float(np.nanmin([_mean(of(other, horizon), name) for other in models]))
@@ -67,12 +67,6 @@ def _table(rows: Sequence[ScoreRow], names: Mapping[str, str]) -> str:
         lines.append(tuple(cells))
     header = ("model", "numbers learned", *(f"{text} {steps}" for steps in horizons for text in names.values()))
     return markdown(header, lines)
-
-
-def _sizes(counts: set[int]) -> str:
-    """One number, or that of the first and of the last horizon where each has a model of its own."""
-    ends = sorted({min(counts), max(counts)})
-    return " to ".join(f"{size:,}" for size in ends) if ends[0] else DASH
 
 
 def _inside(rows: Sequence[ScoreRow]) -> str:

@@ -95,19 +95,26 @@ def full_table(comparisons: Sequence[Comparison]) -> str:
 
 
 def overview(comparisons: Sequence[Comparison]) -> str:
-    """One Markdown row a variant and one column a task: mean ± half of the 95 % interval, marked where it differs."""
+    """One Markdown row a variant and one column a task: mean ± half of the 95 % interval, marked where it differs.
+
+    Beside it the numbers that a variant learns, from the task with the fewest to that with the most.
+    """
     variants = list(dict.fromkeys(line.variant for comparison in comparisons for line in comparison.lines))
     columns = [overview_column(comparison, variants) for comparison in comparisons]
     titles = [
         f"{comparison.task} ({comparison.metric} {'↑' if comparison.higher_is_better else '↓'})"
         for comparison in comparisons
     ]
-    rows = [("variant", *titles), ("---", *["---:"] * len(titles))]
-    rows += [(name, *(column[name] for column in columns)) for name in variants]
-    rows += [("*chance*", *(f"*{number(comparison.chance)}*" for comparison in comparisons))]
+    learned = {
+        name: sizes(line.parameters for comparison in comparisons for line in comparison.lines if line.variant == name)
+        for name in variants
+    }
+    rows = [("variant", "parameters", *titles), ("---", "---:", *["---:"] * len(titles))]
+    rows += [(name, learned[name], *(column[name] for column in columns)) for name in variants]
+    rows += [("*chance*", DASH, *(f"*{number(comparison.chance)}*" for comparison in comparisons))]
     regressed = [present_step(comparison.task) for comparison in comparisons]
     if any(score is not None for score in regressed):
-        rows += [(f"*{REGRESSION}*", *(DASH if score is None else f"*{number(score)}*" for score in regressed))]
+        rows += [(f"*{REGRESSION}*", DASH, *(DASH if score is None else f"*{number(score)}*" for score in regressed))]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     reference = comparisons[0].reference
     shown = centre_legend(len(line.scores) for comparison in comparisons for line in comparison.lines)
@@ -115,6 +122,12 @@ def overview(comparisons: Sequence[Comparison]) -> str:
         f"{table}\n\n↑ higher is better, ↓ lower is better; {shown}. ▼ worse, ▲ better than {reference}: Welch's "
         f"test, two-sided, 5 %, Holm-corrected over the variants of a task. {CHANCE} {named(variants)}"
     )
+
+
+def sizes(counts: Iterable[int]) -> str:
+    """How many numbers are learned, or the fewest and the most; a dash for none."""
+    ends = sorted(set(counts))
+    return " to ".join(f"{size:,}" for size in dict.fromkeys((ends[0], ends[-1]))) if ends[-1] else DASH
 
 
 def present_step(task: str) -> float | None:
