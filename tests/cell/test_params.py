@@ -128,6 +128,49 @@ def test_schemes_and_single_weights_can_be_set():
     assert not np.any(odyssey.b)
 
 
+def spread(weights) -> tuple[float, float]:
+    """Standard deviation and the largest size."""
+    return float(weights.std()), float(jnp.abs(weights).max())
+
+
+@pytest.mark.parametrize(
+    ("scheme", "of_inputs", "of_state"),
+    [
+        ("standard", (60**-0.5, None), (40**-0.5, None)),  # lecun: 1 / sqrt(inputs); rows of an orthogonal matrix
+        ("odyssey", (0.1, None), (0.1, None)),
+        ("hs97", (0.1 / 3**0.5, 0.1), (0.1 / 3**0.5, 0.1)),
+        ("pytorch", (120**-0.5, 40**-0.5), (120**-0.5, 40**-0.5)),  # uniform to 1 / sqrt(cells): / sqrt(3)
+    ],
+)
+def test_a_scheme_draws_weights_of_the_size_it_says(scheme, of_inputs, of_state):
+    params = lj.init_params(jax.random.key(0), "FGR", 60, 40, initializers=scheme, forget_bias=None)
+    for weights, (deviation, bound) in ((params.W, of_inputs), (params.R, of_state)):
+        found, largest = spread(weights)
+        assert found == pytest.approx(deviation, rel=0.05)
+        assert bound is None or 0.99 * bound < largest <= bound
+    if scheme in ("hs97", "pytorch"):  # every weight, biases and those of gates to gates among them
+        bound = of_inputs[1]
+        for weights in (params.b, params.p, params.Q):
+            assert 0.9 * bound < spread(weights)[1] <= bound
+
+
+@pytest.mark.parametrize("max_lag", [3.0, 100.0])
+def test_chrono_draws_lags_up_to_one_below_the_longest(max_lag):
+    params = lj.init_params(
+        jax.random.key(0), "V", 1, 4000, forget_bias=chrono(max_lag), initializers={"R": jnp_zeros}
+    )
+    lags = np.exp(np.asarray(lj.gate_view("V", params)["b_f"], np.float64))
+    assert 1.0 <= lags.min() < 1 + 0.01 * max_lag and 0.99 * (max_lag - 1) < lags.max() <= (max_lag - 1) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(("cells", "margin"), [(2, 0.25), (4, 0.25), (10, 0.1)])
+def test_uniform_gates_keep_a_margin_of_one_over_their_number(cells, margin):
+    keys = jax.random.split(jax.random.key(0), 2000)
+    draw = jax.vmap(lambda key: uniform_gates()(key, lj.VARIANTS["V"], cells, jnp.float32)["b_f"])
+    opened = jax.nn.sigmoid(draw(keys))
+    assert margin <= opened.min() + 1e-6 < margin + 0.01 and 1 - margin - 0.01 < opened.max() <= 1 - margin + 1e-6
+
+
 def test_bfloat16_weights_are_float32_draws_rounded():
     whole, half = (lj.init_params(jax.random.key(0), "V", 3, 4, dtype=d) for d in (jnp.float32, jnp.bfloat16))
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.astype(jnp.bfloat16), b), whole, half)

@@ -13,6 +13,7 @@ from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_results import TrialResult
 from lstm_jax.studies.battery_run import file_of
 from lstm_jax.studies.collect import write_table
+from lstm_jax.train.records import FolderBusyError, alone_in
 
 
 @pytest.fixture
@@ -44,6 +45,12 @@ def test_every_sitting_in_a_folder_stays_on_record_also_one_that_was_stopped(tmp
     assert [sitting["budget_seconds"] for sitting in sittings] == [60.0, None, None]
     assert all({"command", "started", "commit", "processor"} <= set(sitting) for sitting in sittings)
     assert "`order-6b`" in (tmp_path / "table.md").read_text() and "order-6a" in capsys.readouterr().out
+
+
+def test_a_folder_in_which_another_battery_runs_is_left_alone(tmp_path, workers):
+    with alone_in(tmp_path), pytest.raises(FolderBusyError, match="in use by process"):
+        conduct([BATTERY["order-6a"]], tmp_path, None, None, 1)
+    assert not (tmp_path / "manifest.json").exists()
 
 
 def test_a_budget_that_ends_before_the_first_row_says_so(tmp_path, capsys):

@@ -25,6 +25,16 @@ def test_a_preset_searches_the_nine_cells_over_the_ranges_of_the_paper(experimen
     assert config.train.steps == epochs * config.train.eval_every and config.train.patience == 15
 
 
+def test_a_trial_learns_by_the_rule_that_the_readme_prints(experiment):
+    ((_, config),) = experiment.study("half", ARM).tasks
+    rule = config.optimizer
+    assert (rule.name, rule.nesterov, rule.average, rule.clip_norm) == ("damped_sgd", True, "sequences", None)
+    assert (rule.schedule, rule.warmup_steps, rule.weight_decay, rule.ema) == ("constant", 0, 0.0, 0.0)
+    assert (config.model.initializer, config.model.forget_bias, config.model.num_layers) == ("odyssey", 0.0, 1)
+    assert (config.data.batch_size, config.train.data_seed) == (1, 0) and not config.model.bidirectional
+    assert experiment.ARMS["spoken_digits"].bidirectional
+
+
 def test_trials_of_a_cell_do_not_hang_on_which_cells_stand_beside_it(experiment):
     """So those that were finished before are taken over when other cells are added."""
     nine = {trial.key: trial.variant for trial in experiment.study("half", ARM, 3).trials()}

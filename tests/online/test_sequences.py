@@ -59,8 +59,11 @@ def library_params(net: BlockNet, hidden) -> Params:
     return Params(W, R[: net.cells], b, None, Q)
 
 
-def by_the_library(net, weights, sequence, path):
-    """Gradients and errors of every trial, reverse mode through ``lj.unroll``; one program serves all trials."""
+def by_the_library(net, weights, sequence, path, rule="slope"):
+    """Gradients and errors of every trial, reverse mode through ``lj.unroll``; one program serves all trials.
+
+    The error without the slope of the logistic output is the gradient of the cross-entropy.
+    """
     variant = in_the_library(net, path)
 
     def loss(weights, xs, length, target):
@@ -69,7 +72,8 @@ def by_the_library(net, weights, sequence, path):
         if "outputs" in net.biases:
             total = total + weights.out[-1]
         output = jax.nn.sigmoid(total)
-        return 0.5 * jnp.sum((target - output) ** 2), target - output
+        half_square, entropy = 0.5 * jnp.sum((target - output) ** 2), jnp.sum(jax.nn.softplus(total) - target * total)
+        return {"slope": half_square, "plain": entropy}[rule], target - output
 
     every_trial = jax.vmap(jax.grad(loss, has_aux=True), in_axes=-1, out_axes=-1)
     return jax.jit(every_trial)(weights, sequence.xs, sequence.lengths, sequence.targets)
@@ -78,11 +82,29 @@ def by_the_library(net, weights, sequence, path):
 @pytest.mark.usefixtures("x64")
 @each_layout
 @pytest.mark.parametrize("path", ["truncated", "full"])
-def test_the_gradient_is_that_of_the_library(net, path):
+@pytest.mark.parametrize("rule", ["slope", "plain"])
+def test_the_gradient_is_that_of_the_library(net, path, rule):
     weights, sequence = drawn(net)
-    got, errors = jax.jit(lambda w, s: gradient(net, w, s, path=path))(weights, sequence)
-    want, want_errors = by_the_library(net, weights, sequence, path)
+    got, errors = jax.jit(lambda w, s: gradient(net, w, s, path=path, rule=rule))(weights, sequence)
+    want, want_errors = by_the_library(net, weights, sequence, path, rule)
     np.testing.assert_allclose(errors, want_errors, rtol=1e-12)
     hidden = np.where(net.mask[..., None], want.hidden, 0)
     np.testing.assert_allclose(-got.hidden, hidden, rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(-got.out, want.out, rtol=1e-10, atol=1e-15)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("path", ["truncated", "full"])
+def test_symbols_are_inputs_of_one_hot(path):
+    """Each symbol comes several times in a sequence; what stands past its end is no symbol at all."""
+    net = LAYOUTS[3]
+    weights, sequence = drawn(net)
+    symbols = np.random.default_rng(1).integers(0, I, (T, N))
+    past = np.arange(T)[:, None] >= np.asarray(sequence.lengths)
+    written = sequence._replace(xs=jnp.asarray(np.where(past, -1, symbols), jnp.int32))
+    shown = sequence._replace(xs=jax.nn.one_hot(jnp.asarray(symbols), I, axis=1, dtype=float))
+    learn = jax.jit(lambda w, s: gradient(net, w, s, path=path))
+    for one, other in zip(
+        jax.tree.leaves(learn(weights, written)), jax.tree.leaves(learn(weights, shown)), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)

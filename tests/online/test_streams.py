@@ -154,22 +154,26 @@ def test_short_tests_change_neither_what_is_learned_nor_who_is_perfect():
     assert less.tested.sum() < work.tested.sum()
 
 
-def test_a_training_stream_by_hand_with_momentum_and_a_falling_rate():
+@pytest.mark.parametrize(("output", "rule"), [("identity", "slope"), ("logistic", "slope"), ("logistic", "plain")])
+def test_a_training_stream_by_hand_with_momentum_and_a_falling_rate(output, rule):
     """Two streams of one period each, with a test of one wrong answer between them."""
-    protocol = replace(PFG, tolerance=1e9, longest_training=1, longest_test=1, most=2, rate_decay=0.5, rate=0.1)
+    net = replace(TIMING, output=output)
+    protocol = replace(
+        PFG, net=net, tolerance=1e9, longest_training=1, longest_test=1, most=2, rate_decay=0.5, rate=0.1, rule=rule
+    )  # fmt: skip
     got = begin(protocol, SEEDS)
     weights, velocity = got.weights, jax.tree.map(jnp.zeros_like, got.weights)
     wave, silence = protocol.task.wave, jnp.zeros((1, N))
 
     @jax.jit
     def by_hand(weights, velocity, past, rate, target):
-        past, now = steps.step(TIMING, weights, past, silence)
-        signal = (target - now.output) * SLOPE["identity"](now.output)
-        change = steps.gradient(TIMING, weights, past, now, signal)
+        past, now = steps.step(net, weights, past, silence)
+        signal = (target - now.output) * (SLOPE[output](now.output) if rule == "slope" else 1.0)
+        change = steps.gradient(net, weights, past, now, signal)
         velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, change)
         return jax.tree.map(lambda w, v: w + rate * v, weights, velocity), velocity, past
 
-    past = steps.blank(TIMING, N)
+    past = steps.blank(net, N)
     for target in wave[:5]:
         weights, velocity, past = by_hand(weights, velocity, past, 0.1, target)
     got, work = advance(protocol, got, SEEDS, jnp.int32(5))

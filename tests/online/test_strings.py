@@ -48,7 +48,11 @@ def test_there_are_two_sequences_in_2a():
 
 
 @pytest.mark.parametrize("update", ["step", "sequence"])
-@pytest.mark.parametrize("protocol", [replace(REBER, every=3), replace(PAIR, grows=False)], ids=["reber", "2a"])
+@pytest.mark.parametrize(
+    "protocol",
+    [replace(REBER, every=3), replace(PAIR, grows=False), replace(PAIR, grows=False, rule="plain")],
+    ids=["reber", "2a", "2a:plain"],
+)
 def test_an_update_is_the_gradient_of_each_step(protocol, update):
     """The compiled loop against the same steps taken one by one."""
     protocol = replace(protocol, update=update)
@@ -68,7 +72,7 @@ def test_an_update_is_the_gradient_of_each_step(protocol, update):
             for t in range(length):
                 past, now = take(weights, past, train.read[pick, t, trial][None])
                 errors = jax.nn.one_hot(train.next[pick, t, trial][None], protocol.net.outputs, axis=0) - now.output
-                signal = errors * now.output * (1 - now.output)
+                signal = errors * (now.output * (1 - now.output) if protocol.rule == "slope" else 1.0)
                 change = steps.gradient(protocol.net, weights, past, now, signal)
                 held = jax.tree.map(jnp.add, held, change)
                 if trial < 2 and update == "step":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.tasks.batch import Batch
-from lstm_jax.train.objective import divide, loss_name, measure
+from lstm_jax.train.objective import BY_SEQUENCE, divide, loss_name, measure, measure_both_ways
 
 BY_STEP = ("squared_error", "softmax", "bernoulli")
 T, B, O = 5, 4, 3  # noqa: E741
@@ -52,6 +52,20 @@ def test_metrics_equal_float64_sums(loss):
         np.testing.assert_allclose(mean.total, expected[name], rtol=2e-6)
         assert mean.count == batch.loss_mask.sum()
         np.testing.assert_allclose(divide(mean), expected[name] / batch.loss_mask.sum(), rtol=2e-6)
+
+
+@pytest.mark.parametrize("loss", BY_STEP)
+def test_by_sequence_each_counts_once_with_its_own_mean(loss):
+    outputs, batch = random_batch(loss)
+    mask = np.arange(T)[:, None] < np.array([5, 1, 0, 3])
+    batch = batch._replace(loss_mask=mask)
+    found = measure_both_ways(loss, jnp.asarray(outputs), batch)
+    rows = [batch._replace(loss_mask=mask & (np.arange(B) == b)) for b in range(B) if mask[:, b].any()]
+    for name, expected in by_hand(loss, outputs, batch).items():
+        means = [by_hand(loss, outputs, row)[name] / row.loss_mask.sum() for row in rows]
+        np.testing.assert_allclose(divide(found[name + BY_SEQUENCE]), np.mean(means), rtol=2e-6)
+        np.testing.assert_allclose(divide(found[name]), expected / mask.sum(), rtol=2e-6)
+        assert found[name + BY_SEQUENCE].count == 3
 
 
 @pytest.mark.parametrize("loss", BY_STEP)

@@ -130,6 +130,21 @@ def test_higher_may_be_better(tiny, problem):
     assert after.best.params.tolist() == [[1], [0]]
 
 
+@pytest.mark.parametrize("higher", [True, False])
+def test_to_be_as_good_again_is_no_gain(tiny, problem, higher):
+    program = build_program(tiny(), problem.loss)
+    trials = begin(program, program.place(problem), [0, 1, 2, 3], stack_hypers(tiny(), 4, None))
+    if higher:
+        trials = trials._replace(best=trials.best._replace(value=jnp.full(4, -jnp.inf)))
+    active = []
+    for n in range(3):
+        state = trials.state._replace(step=jnp.full((4,), n, jnp.int32))
+        same = jnp.full(4, 1.0)  # an accuracy of 1, say
+        trials = judge(Trials(state, trials.best), same, higher_is_better=higher, patience=2)
+        active.append(bool(trials.state.active.all()))
+    assert active == [True, True, False] and trials.best.step.tolist() == [0] * 4
+
+
 def test_a_stopped_trial_never_changes_again(tiny, problem, assert_same_bits):
     program = build_program(tiny(), problem.loss)
     placed = program.place(problem)

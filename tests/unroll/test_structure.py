@@ -87,6 +87,18 @@ def test_a_step_has_its_products_and_no_more(name, forward, reverse, masked):
     assert program(name, masked, gradient=True).dots() == sorted([forward, reverse])
 
 
+@masks
+def test_to_learn_from_one_sequence_all_its_inputs_are_multiplied_at_once(masked):
+    """Only the product of the outputs is left in the loop."""
+
+    def loss(params, xs):
+        lengths = jnp.full(1, T // 2) if masked else None
+        return (lj.unroll("V", params, xs, lengths, backend="fused")[0] ** 2).sum()
+
+    params = lj.init_params(jax.random.key(0), "V", I, H)
+    assert Program(jax.grad(loss), params, jnp.zeros((T, 1, I))).dots() == [1, 1]
+
+
 def test_the_truncated_gradient_multiplies_nothing_on_its_way_back():
     assert program("LSTM1997", False, gradient=True).dots() == [0, 3]
 
