@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from lstm_jax.cli.dispatch import DONE
+from lstm_jax.cli.dispatch import DONE, ERROR
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,11 @@ def run(arguments: list[str]) -> int:
                 raise
             print(f"The native kernel was not built, cells run as loops of XLA: {error}")
             return DONE
-    print(f"native kernel: {build.library_path()}" if build.load() else f"The native kernel is not here: {build.HOW}")
+    if build.load():
+        print(f"native kernel: {build.library_path()}")
+    elif options.action == "build":
+        print(f"{build.library_path()} was compiled but cannot be loaded, cells run as loops of XLA")
+        return DONE if options.optional else ERROR
+    else:
+        print(f"The native kernel is not here: {build.HOW}")
     return DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -21,8 +22,11 @@ def cores() -> int:
 
 
 def default_cache() -> Path:
-    """The user's folder for compiled programs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm_jax" / "compiled"
+    """The user's folder for programs that were compiled for this processor; a home may be shared by several kinds."""
+    from lstm_jax.unroll.build import processor_features
+
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm_jax" / "compiled"
+    return folder / hashlib.sha256(processor_features().encode()).hexdigest()[:8]
 
 
 def use_whole_machine(cache: Path | None = None) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def compiler() -> list[str]:
         NoCompilerError: there is none.
     """
     if named := os.environ.get("CXX"):
-        return named.split()
+        return shlex.split(named)
     for name in COMPILERS:
         if found := shutil.which(name):
             return [found]
@@ -55,7 +56,7 @@ def compiler() -> list[str]:
 def library_path() -> Path:
     """Where the compiled kernel of this library, this JAX and this processor lies, or would lie."""
     digest = hashlib.sha256()
-    for part in (*FLAGS, jaxlib.__version__, platform.machine(), _processor_features()):
+    for part in (*FLAGS, jaxlib.__version__, platform.machine(), processor_features()):
         digest.update(part.encode())
     for source in _sources():
         digest.update(source.read_bytes())
@@ -68,7 +69,8 @@ def build() -> Path:
 
     Raises:
         NoCompilerError: nothing here compiles C++.
-        RuntimeError: the compiler failed; its words are in the message.
+        RuntimeError: the compiler failed, its words are in the message; or there is no home to compile into.
+        OSError: the folder cannot be written, or the compiler that ``CXX`` names is not there.
     """
     path = library_path()
     if load():
@@ -80,7 +82,7 @@ def build() -> Path:
         tune = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
         include = ("-isystem", jax.ffi.include_dir())
         arguments = [*command, *FLAGS, tune, *include, str(SOURCES / "kernel.cc"), "-o", str(made)]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        done = subprocess.run(arguments, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} could not compile the kernel: {done.stderr.strip()[-2000:]}")
         os.replace(made, path)  # whole or not at all, whoever else builds it
@@ -91,8 +93,11 @@ def build() -> Path:
 @cache
 def load() -> bool:
     """Make the kernel's calls known to JAX; False where it was not built, or, with a warning, where it is damaged."""
-    path = library_path()
-    if not path.exists():
+    try:
+        path = library_path()
+        if not path.exists():
+            return False
+    except (OSError, RuntimeError):  # no home, or one that is closed to us: nobody built anything there
         return False
     try:
         library = ctypes.cdll.LoadLibrary(str(path))
@@ -110,7 +115,7 @@ def _sources() -> list[Path]:
     return sorted([*SOURCES.glob("*.h"), *SOURCES.glob("*.cc")])
 
 
-def _processor_features() -> str:
+def processor_features() -> str:
     """What the compiler tunes for: a folder of the user may be shared by machines that differ."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

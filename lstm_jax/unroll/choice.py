@@ -70,6 +70,8 @@ def backend_named(name: str, params: Params):
     if name == "native":
         if jax.default_backend() != "cpu":
             raise RuntimeError(f"backend='native' is for CPUs, JAX computes on {jax.default_backend()}: take 'auto'")
+        if not build.load():  # unless another process has built it since
+            build.load.cache_clear()
         if not build.load():
             raise RuntimeError(f"backend='native' was not built on this machine: {build.HOW}")
     if name == "pallas" and (why := refusal()):

@@ -85,7 +85,7 @@ def unroll(
     if state is not None:
         state = check_state(variant, params, state, xs.shape[1:2], hidden, "initial_state")
     settings = variant, reverse, run, remat_chunk
-    spread = is_spread((params, xs, lengths, state))
+    spread = is_spread((params, xs, lengths, state, resets))
     layer = partial(each_alone, _layer, settings) if spread else partial(_layer, *settings)
     ys, state = layer(params, xs, lengths, state, resets)
     return (ys if time_major else jnp.swapaxes(ys, 0, 1)), state

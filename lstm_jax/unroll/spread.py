@@ -32,7 +32,7 @@ def each_alone(layer: Any, settings: tuple, params: Any, xs: jax.Array, lengths:
         ValueError: outside ``jax.set_mesh``.
     """
     if jax.sharding.get_abstract_mesh().empty:
-        raise ValueError("xs lies spread over Explicit axes of a mesh: call under jax.set_mesh(mesh)")
+        raise ValueError("an argument lies spread over Explicit axes of a mesh: call under jax.set_mesh(mesh)")
     spread = jax.typeof(xs).sharding.spec[1]
     return _each_alone(layer, settings, spread, params, xs, lengths, state, resets)
 

@@ -69,6 +69,42 @@ def test_building_makes_a_damaged_kernel_anew_and_until_then_none_is_reported(no
     assert build.build() == path and path.read_bytes() == b"whole\n"
 
 
+@pytest.mark.parametrize(("words", "code"), [((), 1), (("--optional",), 0)])
+def test_what_was_compiled_and_cannot_be_loaded_is_no_success(nowhere, monkeypatch, capsys, words, code):
+    compiler = nowhere / "a compiler"  # a name with a space
+    compiler.write_text('#!/bin/sh\nfor last; do :; done\necho whole > "$last"\n')
+    compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("CXX", f"'{compiler}'")
+    with pytest.warns(UserWarning, match="cannot be loaded"):
+        assert dispatch.main(["native", "build", *words]) == code
+    assert "was compiled but cannot be loaded" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("home", ["nobody's", "closed"])
+def test_where_there_is_no_home_there_is_no_kernel(monkeypatch, home):
+    def refuse(*_):
+        raise (RuntimeError("no home") if home == "nobody's" else PermissionError("closed"))
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(build.Path, "home" if home == "nobody's" else "exists", refuse)
+    build.load.cache_clear()
+    try:
+        assert not build.load() and not kernel_is_here()
+    finally:
+        monkeypatch.undo()
+        build.load.cache_clear()
+
+
+@pytest.mark.skipif(not build.load(), reason=f"no native kernel: {build.HOW}")
+def test_a_kernel_that_was_built_meanwhile_is_found_where_it_is_asked_for(monkeypatch, tmp_path):
+    params, xs = lj.init_params(jax.random.key(0), "V", 3, 4), jnp.zeros((2, 1, 3))
+    with monkeypatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        build.load.cache_clear()
+        assert not build.load()
+    lj.unroll("V", params, xs, backend="native")
+
+
 def test_where_it_cannot_be_compiled_the_optional_build_goes_on(nowhere, monkeypatch, capsys):
     monkeypatch.setenv("CXX", str(nowhere / "none"))
     assert dispatch.main(["native", "build", "--optional"]) == 0

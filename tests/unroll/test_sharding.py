@@ -11,6 +11,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import lstm_jax as lj
+from lstm_jax.unroll import build
 from lstm_jax.unroll.spread import _each_alone
 
 T, B, I, H = 7, 8, 3, 5
@@ -62,6 +63,16 @@ def test_replicated_weights_under_shard_map_get_the_summed_gradient(backend, nam
     inside, outside = collectives(spread, CELLS[name], XS, LENGTHS)
     assert inside == 0
     assert outside >= 1
+
+
+@cells
+@pytest.mark.skipif(not build.load(), reason=f"no native kernel: {build.HOW}")
+def test_the_kernel_under_shard_map_gives_the_summed_gradient(name):
+    specs = {"in_specs": (PartitionSpec(), BATCH, PartitionSpec("data")), "out_specs": PartitionSpec()}
+    spread = jax.jit(jax.shard_map(gradient("native", name), mesh=MESH, **specs))
+    want = gradient("native", name)(CELLS[name], XS, LENGTHS)
+    got = spread(CELLS[name], XS, LENGTHS)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), got, want)
 
 
 @cells
@@ -129,6 +140,18 @@ def test_weights_and_features_spread_over_another_axis_are_gathered():
             got = gradient(wide, jax.device_put(xs, NamedSharding(mesh, spec)))
             assert jax.typeof(got[0].W).sharding.spec == cells.spec
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, want)
+
+
+@pytest.mark.parametrize("backend", ["scan", "fused"])
+def test_marks_alone_may_lie_spread(backend):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
+    resets = jnp.arange(T)[:, None] % jnp.arange(2, 2 + B)[None] == 0
+    want, _ = lj.unroll("V", PARAMS, XS, resets=resets, backend=backend)
+    with jax.set_mesh(mesh):
+        spread = jax.device_put(resets, NamedSharding(mesh, BATCH))
+        ys, _ = lj.unroll("V", PARAMS, jax.device_put(XS, NamedSharding(mesh, PartitionSpec())), resets=spread,
+                          backend=backend)  # fmt: skip
+    np.testing.assert_allclose(ys, want, rtol=1e-5, atol=1e-6)
 
 
 def test_on_explicit_axes_dropout_runs_and_a_second_call_compiles_nothing():

@@ -1,6 +1,8 @@
 // The two calls that lstm_jax/unroll/native.py makes: all steps forward, all steps back.
+#include <algorithm>
 #include <exception>
 #include <string>
+#include <thread>
 
 #include "errors.h"
 #include "sequences.h"
@@ -95,7 +97,9 @@ Plan plan_for(const Problem<T>& problem, ffi::ThreadPool& pool) {
   for (int64_t row = 0; row < problem.batch; ++row) steps += problem.length(row);
   const Cell& cell = problem.cell;
   const double work = double(steps) * cell.rows() * (cell.inputs + cell.hidden);
-  const int64_t processors = std::max<int64_t>(1, pool.num_threads()), threads = work < kWorthSharing ? 1 : processors;
+  // XLA has a thread for each device, also where there are more devices than processors, which nobody should wait for.
+  const int64_t there = std::max<int64_t>(1, std::thread::hardware_concurrency()), waiting = pool.num_threads();
+  const int64_t processors = std::clamp<int64_t>(waiting, 1, there), threads = work < kWorthSharing ? 1 : processors;
   const int64_t recurrent = cell.hidden * cell.rows();
   if (work >= kWorthJoining && recurrent >= 2 * kWorthPiece && problem.batch < std::min(2 * threads, kFew + 1))
     return {processors, std::min(threads, problem.batch * recurrent / kWorthPiece), 1};
