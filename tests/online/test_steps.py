@@ -11,7 +11,7 @@ from jax import lax
 from lstm_jax.cell.adjoint import SLOPE
 from lstm_jax.cell.step import SQUASH
 from lstm_jax.online import sequences, steps
-from lstm_jax.online.net import BlockNet, Weights, outputs, seen_next
+from lstm_jax.online.net import BlockNet, Weights
 
 I, O, T, N = 3, 2, 8, 3
 LAYOUTS = [
@@ -32,6 +32,22 @@ def drawn(net: BlockNet):
     weights = jax.vmap(lambda key: net.draw(key, 0.9, {}), out_axes=-1)(keys)
     weights = jax.tree.map(lambda w: jnp.asarray(np.asarray(w, float)), weights)
     return weights, jnp.asarray(rng.normal(size=(T, I, N))), jnp.asarray(rng.uniform(size=(T, O, N)))
+
+
+def answer(net: BlockNet, weights: Weights, y, x):
+    """The output units, written out."""
+    total = jnp.einsum("con,cn->on", weights.out[: net.cells], y)
+    if "outputs" in net.biases:
+        total = total + weights.out[-1]
+    if net.inputs_to_outputs:
+        total = total + jnp.einsum("ion,in->on", weights.direct, x)
+    return jax.nn.sigmoid(total) if net.output == "logistic" else total
+
+
+def fed_back(net: BlockNet, y, gates):
+    """What hidden units see of the step before."""
+    units = {"units": [y, *(gates[letter] for letter in net.gates)], "cells": [y], "none": [y[:0]]}
+    return jnp.concatenate(units[net.feedback])
 
 
 def reverse_mode(net: BlockNet, weights: Weights, xs, targets):
@@ -60,7 +76,7 @@ def reverse_mode(net: BlockNet, weights: Weights, xs, targets):
         o = gate("o", c)
         y = by(o, SQUASH[net.block_output](c))
         gates = {"i": i, "f": f, "o": o}
-        return (c, seen_next(net, y, gates)), 0.5 * jnp.sum((target - outputs(net, weights, y, x)) ** 2)
+        return (c, fed_back(net, y, gates)), 0.5 * jnp.sum((target - answer(net, weights, y, x)) ** 2)
 
     first = jnp.zeros((net.cells, N)), jnp.zeros((net.fed_back, N))
     return jnp.sum(lax.scan(step, first, (xs, targets))[1])
@@ -86,6 +102,8 @@ def test_traces_give_the_gradient_of_reverse_mode(net):
     np.testing.assert_allclose(-got.out, want.out, rtol=1e-11, atol=1e-15)
     if net.peepholes:
         np.testing.assert_allclose(-got.peep, want.peep, rtol=1e-10, atol=1e-14)
+    if net.inputs_to_outputs:
+        np.testing.assert_allclose(-got.direct, want.direct, rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.usefixtures("x64")
