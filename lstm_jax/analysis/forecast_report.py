@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstm_jax.analysis.paper import COLUMN_INCHES, FONT, new_figure, styled
+from lstm_jax.analysis.paper import COLUMN_INCHES, new_figure, styled
+from lstm_jax.analysis.plots import COLORS
 from lstm_jax.analysis.report import DASH, centre, centre_legend, computed_by, markdown, named, sizes, write_both
 from lstm_jax.studies.collect import read_table
 from lstm_jax.studies.forecasting import FAN, LINEAR, SCORES, ScoreRow
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 INSIDE = "coverage_80"
 POINTS: Mapping[str, str] = MappingProxyType({"mse": "MSE", "mae": "MAE"})
 DOUBTS: Mapping[str, str] = MappingProxyType({"crps": "CRPS", INSIDE: "inside"})
-TRUTH, MEDIAN, LINE = "#000000", "#0072B2", "#D55E00"
+TRUTH, MEDIAN, LINE, GREY = "#000000", "#0072B2", "#D55E00", "#999999"
+FANS = 2
+"""Cells whose samples are shown: the reference, and the first of which something was taken away."""
+FAR = 1.3
 BANDS = ("#9ACBEA", "#D9ECF8")
 """One a level, opaque: what the legend shows is what is drawn."""
 
@@ -32,7 +36,7 @@ BANDS = ("#9ACBEA", "#D9ECF8")
 def publish(folder: Path) -> tuple[Path, Path]:
     """Write ``table.md`` and ``figure.png`` into the folder of the results; returns both paths."""
     with np.load(folder / FAN) as fans:
-        figure = fan_figure({name: fans[name] for name in fans.files})
+        figure = forecast_figure(read_table(folder / SCORES, ScoreRow), {name: fans[name] for name in fans.files})
     return write_both(folder, readme_section(folder) + "\n", figure)
 
 
@@ -108,9 +112,9 @@ def _legend(found: Sequence[ScoreRow]) -> str:
     )
 
 
-def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
-    """A panel a series and cell: what was known, what came, median and central intervals of one network's samples, and
-    the linear forecast.
+def forecast_figure(found: Sequence[ScoreRow], fans: Mapping[str, np.ndarray]) -> Figure:
+    """Ranked probability against steps ahead, a line a model; below, what the first cells said of one window: what was
+    known, what came, median and central intervals of one network's samples, and the linear forecast.
 
     Raises:
         ImportError: without matplotlib.
@@ -118,21 +122,51 @@ def fan_figure(fans: dict[str, np.ndarray]) -> Figure:
     context = int(fans["context"])
     names = [name for name in fans if name != "context" and not name.endswith((" truth", f" {LINEAR}"))]
     series = list(dict.fromkeys(name.split(" ", 1)[0] for name in names))
-    cells = list(dict.fromkeys(name.split(" ", 1)[1] for name in names))
+    cells = list(dict.fromkeys(name.split(" ", 1)[1] for name in names))[:FANS]
     with styled():
-        figure = new_figure(COLUMN_INCHES * len(series), 0.4 + 1.05 * len(cells))
-        panels = figure.subplots(len(cells), len(series), squeeze=False, sharex=True, sharey="col")
-        for row, cell in zip(panels, cells, strict=True):
-            for axes, one in zip(row, series, strict=True):
+        figure = new_figure(COLUMN_INCHES * len(series), 2.9 + 1.2 * len(cells))
+        heights = [1.8, *[1.0] * len(cells)]
+        panels = figure.subplots(1 + len(cells), len(series), squeeze=False, height_ratios=heights)
+        for column, one in zip(panels.T, series, strict=True):
+            subject = subject_of(one)
+            _lines(column[0], [row for row in found if row.series == one])
+            column[0].set_title(f"{subject.title}: how far off, and how sure", pad=3, loc="left")
+            column[0].set_xlabel(f"{subject.steps} ahead")
+            for axes, cell in zip(column[1:], cells, strict=True):
                 _fan(axes, fans[f"{one} {cell}"], fans.get(f"{one} {LINEAR}"), fans[f"{one} truth"], context)
-                axes.set_title(f"{subject_of(one).title}, {cell}", pad=3, loc="left")
-        subject = subject_of(series[0])
-        figure.supylabel(f"{subject.shown}, in deviations of the training part", fontsize=FONT["axes.labelsize"])
-        for axes in panels[-1]:
-            axes.set_xlabel(f"{subject.steps} from the last known one")
-        shown = panels[0, 0].get_legend_handles_labels()
+                axes.set_title(f"{cell}: {subject.shown}", pad=3, loc="left")
+            column[-1].set_xlabel(f"{subject.steps} from the last known one")
+        shown = panels[1, 0].get_legend_handles_labels()
         figure.legend(*shown, loc="outside lower center", frameon=False, ncols=3)
     return figure
+
+
+def _lines(axes: Axes, rows: Sequence[ScoreRow]) -> None:
+    """The mean of the seeds of each model; a baseline that is far above all cells is left to the table."""
+    horizons = sorted({row.horizon for row in rows})
+    models = dict.fromkeys(row.model for row in rows)
+    scores = {
+        model: [
+            _mean([row for row in rows if (row.model, row.horizon) == (model, ahead)], "crps") for ahead in horizons
+        ]
+        for model in models
+    }
+    learned = {row.model for row in rows if row.seed >= 0}
+    ceiling = FAR * float(np.nanmax([scores[model] for model in learned]))
+    colors, dashes = iter(COLORS), iter(("--", ":", "-."))
+    for model, values in scores.items():
+        if model in learned:
+            axes.plot(horizons, values, color=next(colors), linewidth=0.9, marker="o", markersize=2, label=model)
+        elif model == LINEAR:
+            axes.plot(horizons, values, color=TRUTH, linewidth=1.1, linestyle="--", label=model)
+        elif np.nanmax(values) < ceiling:
+            axes.plot(horizons, values, color=GREY, linewidth=0.9, linestyle=next(dashes), label=model)
+    axes.set_xscale("log")
+    axes.set_xticks(horizons, [str(ahead) for ahead in horizons])
+    axes.minorticks_off()
+    axes.set_ylabel("CRPS")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _fan(axes: Axes, quantiles: np.ndarray, linear: np.ndarray | None, truth: np.ndarray, context: int) -> None:
@@ -146,5 +180,8 @@ def _fan(axes: Axes, quantiles: np.ndarray, linear: np.ndarray | None, truth: np
         axes.plot(ahead, linear, color=LINE, linewidth=0.8, linestyle="--", label="linear")
     axes.plot(steps, truth, color=TRUTH, linewidth=0.6, label="what came")
     axes.axvline(0, color=TRUTH, linewidth=0.4, linestyle=":")
+    low, high = np.quantile([*truth, *quantiles.flat], (0.005, 0.995))  # single steps of a few samples reach far
+    axes.set_ylim(min(low, truth.min()) - 0.05, max(high, truth.max()) + 0.05)
+    axes.set_ylabel("deviations")
     axes.margins(x=0)
     axes.spines[["top", "right"]].set_visible(False)

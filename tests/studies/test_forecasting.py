@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lstm_jax.datasets
-from lstm_jax.analysis.forecast_report import fan_figure, publish, readme_section
+from lstm_jax.analysis.forecast_report import forecast_figure, publish, readme_section
 from lstm_jax.datasets.ett import ENDS
 from lstm_jax.datasets.series import view, windows
 from lstm_jax.studies import forecasting
@@ -73,12 +73,16 @@ def test_a_network_is_scored_by_its_own_samples(finished):
 
 
 def test_table_and_figure_follow_from_the_folder(finished):
-    _, folder, _ = finished
+    _, folder, found = finished
     table, figure = publish(folder)
     assert table.read_text() == readme_section(folder) + "\n" and figure.stat().st_size > 5000
     with np.load(folder / "fan.npz") as fans:
         assert fans["h1 NP"].shape == (5, 12) and fans["h1 truth"].shape == (42,) and fans["context"] == 30
-        (panel,) = fan_figure({name: fans[name] for name in fans.files}).axes
+        scores, panel = forecast_figure(found, {name: fans[name] for name in fans.files}).axes
+        lines = {line.get_label(): line.get_ydata() for line in scores.lines}
+        assert {"linear", "NP", "naive, day"} <= lines.keys()
+        of_cell = [[row.crps for row in found if (row.model, row.horizon) == ("NP", ahead)] for ahead in (4, 12)]
+        np.testing.assert_allclose(lines["NP"], np.mean(of_cell, axis=1))
         (line,) = [line for line in panel.lines if line.get_label() == "linear"]
         np.testing.assert_array_equal(line.get_ydata(), fans["h1 linear"])
         errors = ((fans["h1 linear"] - fans["h1 truth"][30:]) ** 2).mean(), ((fans["h1 truth"][30:]) ** 2).mean()
