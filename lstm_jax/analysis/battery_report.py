@@ -13,7 +13,7 @@ from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_results import PACKED, TrialResult, by_row, most, read_results
 from lstm_jax.studies.battery_row import BatteryRow
 from lstm_jax.studies.collect import write_table
-from lstm_jax.studies.statistics import FEWEST, Waits, holm, log_rank, mean_interval, wilson
+from lstm_jax.studies.statistics import FEWEST, Interval, Waits, holm, log_rank, mean_interval, wilson
 from lstm_jax.train.records import write_atomically
 
 FULL = "full-gradient"
@@ -52,7 +52,7 @@ def table(found: Sequence[TrialResult]) -> str:
         if of_it:
             lines = [_line(row, rows[row.name]) for row in of_it]
             header = (*HEADER, "best test", "paper") if of_it[0].streams else HEADER
-            parts.append(f"### {experiment}\n\n{markdown(header, lines, left=3)}")
+            parts += [f"### {experiment}\n\n{markdown(header, lines, left=3)}", *_errors(rows, of_it)]
     if pairs := gradient_pairs(rows):
         parts.append(
             f"### The truncated gradient beside full back-propagation through time\n\n{_gradients(rows, pairs)}"
@@ -107,30 +107,35 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
         [times[goal] for trial in trials if (times := (trial.met_1, trial.met_2))[goal] > 0] for goal in range(goals)
     ]
     means = [mean_interval(of_goal) if of_goal else None for of_goal in met]
-    last, paper = means[-1], published.sequences[-1]
-    inside, guessed = DASH, isinstance(row.protocol, GuessProtocol)
-    if last is not None and not guessed and most(trials) and not math.isnan(last.low + paper):
-        inside = "yes" if last.low <= paper <= last.high else f"no, {'fewer' if last.mean < paper else 'more'}"
+    last, guessed = means[-1], isinstance(row.protocol, GuessProtocol)
+    uneven = len(set(map(len, met))) > 1  # two criteria met by different trials
+    means_known, shares_known, longest_known = published.known
     return (
         f"`{row.name.partition(':')[0]}`",
         row.setting,
         row.choice,
         f"{row.protocol.net.weight_count}",
         f"{len(solved)} of {len(trials)} [{100 * low:.0f}, {100 * high:.0f} %]{_given_up(trials)}",
-        DASH if math.isnan(published.success) else f"{100 * published.success:.0f} %",
-        DASH if guessed else _share_verdict(trials, published.success),
-        _both(f"{mean.mean:,.0f}" if mean else DASH for mean in means),
+        DASH if math.isnan(published.success) else f"{100 * published.success:.0f} %{_unread(shares_known)}",
+        DASH if guessed or shares_known == "recalled" else _share_verdict(trials, published.success),
+        _both(
+            f"{mean.mean:,.0f}{f' ({len(of)})' if uneven else ''}" if mean else DASH
+            for mean, of in zip(means, met, strict=True)
+        ),
         DASH if last is None or math.isnan(last.low) else f"[{max(last.low, 0):,.0f}, {last.high:,.0f}]",
         f"{min(met[-1]):,} to {max(met[-1]):,}" if len(met[-1]) > 1 else DASH,
         ("learning: " if guessed else "")
-        + _both(DASH if math.isnan(mean) else f"{mean:,.0f}" for mean in published.sequences)
+        + _both(DASH if math.isnan(mean) else f"{mean:,.0f}{_unread(means_known)}" for mean in published.sequences)
         + ("" if math.isnan(published.low) else f" ({published.low:,.0f} to {published.high:,.0f})"),
-        inside,
+        DASH if guessed or means_known == "recalled" else _mean_verdict(trials, last, published.sequences[-1]),
         _both(_wrong(trials, goal) for goal in range(goals)) if trials[0].tested else DASH,
         _both(f"{2560 * share:.3g}" for share in published.wrong) or DASH,
         f"{1e6 * trials[0].seconds / max(trials[0].steps, 1):.2f}",
         *(
-            [_longest(trials), DASH if math.isnan(published.longest) else f"{published.longest:,.0f}"]
+            [
+                _longest(trials),
+                DASH if math.isnan(published.longest) else f"{published.longest:,.0f}{_unread(longest_known)}",
+            ]
             if row.streams
             else []
         ),
@@ -143,13 +148,33 @@ def _longest(trials: Sequence[TrialResult]) -> str:
     return f"{median(lengths):,.0f} ({min(lengths):,.0f} to {max(lengths):,.0f})"
 
 
-def _share_verdict(trials: Sequence[TrialResult], paper: float) -> str:
-    """Whether the paper's share lies within the interval of ours; trials whose time was over may yet solve it."""
-    solved, open_ = (sum(trial.ended == ended for trial in trials) for ended in ("met", "stopped"))
-    low, high = wilson(solved, len(trials))
-    if math.isnan(paper) or (paper > high and open_):
+def _unread(known: str) -> str:
+    return "" if known == "verified" else f" ({known})"
+
+
+def _mean_verdict(trials: Sequence[TrialResult], ours: Interval | None, paper: float) -> str:
+    """Whether the paper's mean lies within our interval; said where every trial met the criterion, and where those
+    that met it, half of all at least, took longer already: the others can only have taken longer still.
+    """
+    if ours is None or math.isnan(ours.low + paper) or not most(trials):
         return DASH
-    return "yes" if low <= paper <= high else f"no, {'fewer' if solved < paper * len(trials) else 'more'}"
+    if paper < ours.low:
+        return "no, more"
+    if any(trial.ended != "met" for trial in trials):
+        return DASH
+    return "yes" if paper <= ours.high else "no, fewer"
+
+
+def _share_verdict(trials: Sequence[TrialResult], paper: float) -> str:
+    """Whether the paper's share lies within the interval of ours, however the trials end whose time was over."""
+    solved, open_ = (sum(trial.ended == ended for trial in trials) for ended in ("met", "stopped"))
+
+    def verdict(count: int) -> str:
+        low, high = wilson(count, len(trials))
+        return "yes" if low <= paper <= high else f"no, {'fewer' if high < paper else 'more'}"
+
+    least, most_ = verdict(solved), verdict(solved + open_)
+    return least if least == most_ and not math.isnan(paper) else DASH
 
 
 def _given_up(trials: Sequence[TrialResult]) -> str:
@@ -160,7 +185,32 @@ def _given_up(trials: Sequence[TrialResult]) -> str:
 
 def _wrong(trials: Sequence[TrialResult], goal: int) -> str:
     values = [wrong for trial in trials if (wrong := (trial.wrong_1, trial.wrong_2)[goal]) >= 0]
-    return f"{sum(values) / len(values):.3g}" if values else DASH
+    if not values:
+        return DASH
+    return f"{sum(values) / len(values):.3g}" + (f" (to {max(values)})" if len(values) > 1 and max(values) else "")
+
+
+ERRORS = {"rmse": "Root mean squared error on them", "distance": "Mean distance to the target without noise on them"}
+
+
+def _errors(rows: Mapping[str, Sequence[TrialResult]], of_it: Sequence[BatteryRow]) -> list[str]:
+    """Ours beside the papers', of the rows for which they print one."""
+    said = []
+    for name, what in ERRORS.items():
+        columns = {"rmse": ("rmse_1", "rmse_2"), "distance": ("mean_1", "mean_2")}[name]
+        parts = []
+        for row in of_it:
+            theirs = getattr(row.published, name)
+            if theirs:
+                ours = [
+                    [value for trial in rows[row.name] if not math.isnan(value := getattr(trial, column))]
+                    for column in columns[: len(theirs)]
+                ]
+                shown = _both(f"{sum(of) / len(of):.4f}" if of else DASH for of in ours)
+                parts.append(f"`{row.name}` {shown} (paper: {_both(f'{value:.4f}' for value in theirs)})")
+        if parts:
+            said.append(f"{what}: {'; '.join(parts)}.")
+    return said
 
 
 def _both(parts: Iterable[str]) -> str:
@@ -169,23 +219,27 @@ def _both(parts: Iterable[str]) -> str:
 
 def _legend(found: Sequence[TrialResult]) -> str:
     return (
-        "Sequences: mean over the trials that met the criterion (two figures: two criteria), its 95 % t-interval "
-        f"(from {FEWEST} on, not below 0) and range. The others' time is not in it: inside, whether the paper's mean "
-        "lies within our interval, is said where at least half of the trials met it; guesses are compared with no "
-        "published figure, that for learning stands there. Solved: with Wilson's 95 % interval, whether the paper's "
-        "share lies inside (not said where trials whose time was over might bring it there), and how many sequences "
-        "the others were given. Wrong: mean over trials, fresh sequences, weights at "
-        "the criterion. Of streams, sequences are training streams; best test: the mean length that the test streams "
+        "Sequences: mean over the trials that met the criterion (two figures: two criteria; in brackets how many met "
+        f"each, where that differs), its 95 % t-interval (from {FEWEST} on, not below 0) and range. Inside, whether "
+        "the paper's mean lies within our interval, is said where all trials met it, or those that did took longer "
+        "already; it is no test: the paper's mean of 10 to 30 trials has an error of its own, as large as ours. "
+        "Guesses are compared with no published figure, that for learning stands there. Solved: with Wilson's 95 % "
+        "interval, whether the paper's share lies inside (said where the trials whose time was over cannot change it), and "
+        "how many sequences the others were given. Figures noted by others, or recalled, are marked; recalled ones are "
+        "compared with nothing. Wrong: mean over trials (and the most), fresh sequences, weights at the criterion. Of "
+        "streams, sequences are training streams; best test: the mean length that the test streams "
         "after some training stream had at best, median and range over trials (counting languages: the largest n up "
         "to which every string was accepted; a sequence is a stream of a thousand strings). us a step: "
-        f"processor time of one trial and step, learning included, on one core; all rows together: {_pace(found)}. "
+        "time of one trial and step, learning included, on one core (processor time; of rows of commits before "
+        f"49307f8 wall time, beside other work); all rows together, guesses aside: {_pace(found)}. "
         f"Seeds from 0 on ({computed_by(found)})."
     )
 
 
 def _pace(found: Sequence[TrialResult]) -> str:
     """What one core did in a second, over all rows."""
-    rows = by_row(found)
+    learned = by_row(found).items()
+    rows = {name: trials for name, trials in learned if not isinstance(BATTERY[name].protocol, GuessProtocol)}
     steps, seconds = (sum(getattr(trials[0], name) for trials in rows.values()) for name in ("steps", "seconds"))
     told = f"{steps / max(seconds, 1e-9) / 1e6:.2g} million steps"
     whole = [trials for name, trials in rows.items() if not BATTERY[name].streams]

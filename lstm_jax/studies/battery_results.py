@@ -83,14 +83,15 @@ def most(trials: Sequence[TrialResult]) -> bool:
 def ratios(found: Sequence[TrialResult]) -> list[tuple[BatteryRow, float, float, float]]:
     """For the figure: rows with a success and a published mean, our mean over the paper's, and its interval.
 
-    Guesses are not among them: the papers' means are of learning.
+    Guesses are not among them, since the papers' means are of learning, nor rows whose mean is only remembered.
     """
     listed = []
     for name, trials in by_row(found).items():
         times = [max(trial.met_1, trial.met_2) for trial in trials if trial.ended == "met"]
         paper = BATTERY[name].published.sequences[-1]
         guessed = isinstance(BATTERY[name].protocol, GuessProtocol)
-        if times and not guessed and not math.isnan(paper):
+        remembered = BATTERY[name].published.known[0] == "recalled"
+        if times and not guessed and not remembered and not math.isnan(paper):
             mean = mean_interval(times)
             listed.append((BATTERY[name], mean.mean / paper, mean.low / paper, mean.high / paper))
     return listed

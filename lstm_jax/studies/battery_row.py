@@ -24,6 +24,9 @@ class Published:
         low, high: the range of ``sequences``, where printed.
         wrong: share of 2560 test sequences classified wrongly, after each goal; empty where there is no such test.
         longest: length of the test streams, where it is the result; NaN where it is not.
+        rmse, distance: root mean squared and mean absolute error on these, after each goal, where printed.
+        known: of ``sequences``, ``success`` and ``longest``: ``verified``, read in the paper; ``noted`` by others;
+            ``recalled``, and compared with nothing.
     """
 
     weights: int
@@ -34,6 +37,9 @@ class Published:
     high: float = math.nan
     wrong: tuple[float, ...] = ()
     longest: float = math.nan
+    rmse: tuple[float, ...] = ()
+    distance: tuple[float, ...] = ()
+    known: tuple[str, str, str] = ("verified", "verified", "verified")
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,8 @@ class BatteryRow:
 
     @property
     def choice(self) -> str:
-        """``as printed``, or the choice that the row is named after."""
-        return self.name.partition(":")[2].replace("-", " ") or "as printed"
+        """``as printed`` (of papers that were not read: ``as noted``), or the choice that the row is named after."""
+        return self.name.partition(":")[2].replace("-", " ") or ("as noted" if self.streams else "as printed")
 
     @property
     def streams(self) -> bool:

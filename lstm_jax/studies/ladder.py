@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
+
 from lstm_jax.names import UsageError, nearest
 from lstm_jax.studies.collect import Row
 from lstm_jax.studies.compare import side
@@ -147,8 +149,9 @@ def criterion_of(task: str, metric: str) -> Criterion:
 def solved(row: Row) -> bool:
     """Whether a trial passed its criterion; one without a score did not."""
     criterion = criterion_of(split_label(row.task)[0], row.metric)
-    bound = criterion.bound * (row.chance if criterion.of_chance else 1.0)
-    return row.test > bound if row.higher_is_better else row.test < bound
+    # A score is a float32: 495 right of 500 is a little above 0.99 when read with more digits.
+    bound = np.float32(criterion.bound * (row.chance if criterion.of_chance else 1.0))
+    return bool(np.float32(row.test) > bound if row.higher_is_better else np.float32(row.test) < bound)
 
 
 def ladders(rows: Sequence[Row], reference: str = "V") -> list[Ladder]:

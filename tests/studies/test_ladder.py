@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from fabricated import trial
 
@@ -47,6 +48,7 @@ def climb(variant: str, made, reference: str = "V"):
 def test_a_score_must_be_better_than_the_criterion_of_its_task(task, metric, higher, chance, just, missed):
     row = trial(task=label(task, 9), metric=metric, higher_is_better=higher, chance=chance)
     assert solved(row._replace(test=just)) and not solved(row._replace(test=missed))
+    assert not solved(row._replace(test=float(np.float32(missed)))), "495 of 500 is not above 0.99"
     assert not solved(row._replace(test=math.nan)) and not solved(row._replace(test=missed, validation=just))
 
 
