@@ -1,30 +1,36 @@
 """How fast is one layer on a GPU, a type at a time, and what do many trials cost?
 
-    python experiments/00_speed/gpu.py                                              # on a GPU, what nine minutes hold
-    python experiments/00_speed/gpu.py --shapes 32,1000,64,128 --types bfloat16     # one shape in one type
-    python experiments/00_speed/gpu.py --shapes 2,3,2,4 --rounds 1                  # anywhere: shows that it works
+    JAX_PLATFORMS=cuda python experiments/00_speed/gpu.py                       # on a GPU, what nine minutes hold
+    python experiments/00_speed/gpu.py --shapes 32,1000,64,128 --types bfloat16 # one shape in one type
+    python experiments/00_speed/gpu.py --contestants "ours, pallas"             # one alone: nobody ran it yet
+    python experiments/00_speed/gpu.py --shapes 2,3,2,4 --rounds 1              # anywhere: shows that it works
+
+It asks for nothing that a bare machine with JAX may lack: ``PYTHONPATH=.`` where the library is not installed.
 
 Beside our backends stand a scan as one writes it first, cuDNN through ``jax.experimental.rnn`` (32 bits only) and,
-where PyTorch is installed, cuDNN through ``nn.LSTM``. Each must find what our scan finds in 32 bits, outputs or the
-gradient of the inputs, to what its type rounds, before it is timed. The time of a step is a slope, (time of 2 T steps
-- time of T) / T, so that a launch or a transfer once a call is not in it. One that fails says so in its row.
+where PyTorch is installed, cuDNN through ``nn.LSTM``; last, and only where it is named, the kernel in Pallas, which may
+take the whole process down. What each finds, outputs or gradients, stands beside what our scan finds in 32 bits; a row
+whose numbers are further off than its type rounds says so, and its time is no result. The time of a step is a slope,
+(time of 2 T steps - time of T) / T, so that a launch or a transfer once a call is not in it: median, least and 90 %
+quantile over rounds, each as many calls as last a twentieth of a second. One that fails says so in its row.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
+import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from statistics import median
 from timeit import timeit
-from typing import Any, Literal
+from typing import Any
 
-import tyro
+import numpy as np
 
 from lstm_jax.analysis.report import markdown
 from lstm_jax.cli.dispatch import guarded
@@ -34,232 +40,124 @@ from lstm_jax.train.records import write_json
 if str(Path(__file__).parent) not in sys.path:  # as for a script, where this file is loaded by its path
     sys.path.insert(0, str(Path(__file__).parent))
 
-import layer_cases  # noqa: E402
+from gpu_layers import CONTESTANTS, PALLAS, Case, Run, error_of  # noqa: E402
 from layer_cases import SHAPES, parse  # noqa: E402
 
-TYPES = {"bfloat16": 5e-2, "float16": 2e-2, "tf32": 2e-2, "float32": 1e-4}
+TYPES = {"bfloat16": 5e-2, "float16": 2e-2, "tf32": 5e-3, "float32": 1e-4}
 """Each type and how far from the numbers of 32 bits its own may be, as a part of the largest of them."""
 TRIALS = (8, 64)
 """Populations of the first shape, in the first type."""
-FIELDS = ("B", "T", "I", "H", "trials", "type", "mode", "contestant", "status", "us a step", "ms", "error")
+BLOCK_SECONDS = 0.05
+FIELDS = (
+    *("B", "T", "I", "H", "trials", "type", "mode", "contestant", "status"),
+    *("us a step", "min", "p90", "ms", "compile s", "error"),
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case(layer_cases.Case):
-    """One layer, or several trials of it, forward or with its gradient."""
-
-    trials: int = 1
-    gradient: bool = False
-
-
-@dataclass(frozen=True)
-class Options:
-    """Times of one layer on a GPU, by type and contestant."""
-
-    shapes: tuple[str, ...] = tuple(",".join(map(str, shape)) for shape in SHAPES)
-    """B,T,I,H: batch, steps, inputs, cells."""
-    types: tuple[Literal["bfloat16", "float16", "tf32", "float32"], ...] = ("bfloat16", "float16", "tf32", "float32")
-    """What weights are stored in; tf32 is float32 whose products the tensor cores make."""
-    rounds: int = 7
-    """Times that each contestant is timed, in turn with the others."""
-    budget: float = 540.0
-    """Seconds after which no further case is begun."""
-    out: Path = Path("results/gpu")
-    """Folder of results.csv, manifest.json and table.md."""
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    """What the command line says; ``argparse``, which every Python has."""
+    parser = argparse.ArgumentParser(prog="gpu.py", description="Times of one layer on a GPU, by type and contestant.")
+    shapes = [",".join(map(str, shape)) for shape in SHAPES]
+    parser.add_argument("--shapes", nargs="+", default=shapes, help="B,T,I,H: batch, steps, inputs, cells")
+    parser.add_argument(
+        "--types", nargs="+", default=list(TYPES), choices=list(TYPES), help="tf32: float32 in storage"
+    )
+    usual = [name for name in CONTESTANTS if name != PALLAS]
+    parser.add_argument("--contestants", nargs="+", default=usual, choices=list(CONTESTANTS))
+    parser.add_argument("--rounds", type=int, default=9, help="times that each is timed, in turn with the others")
+    parser.add_argument("--budget", type=float, default=480.0, help="seconds after which no further case is begun")
+    out = Path(os.environ.get("OUT", "results")) / "gpu"
+    parser.add_argument("--out", type=Path, default=out, help="folder of results.csv, manifest.json and table.md")
+    return parser.parse_args(arguments)
 
 
 Row = dict[str, object]
-Run = Callable[[int], Callable[[], Any]]
-"""Steps to a call that returns, once all is there, outputs ``(T, B, H)`` or the gradient of the inputs."""
 
 
-def weights_of(case: Case) -> tuple[Any, dict[str, Any]]:
-    """The flat weights of cuDNN and the same by PyTorch's names, float32; the second bias is 0."""
-    import jax
-    from jax.experimental import rnn
+@dataclass
+class Contest:
+    """One contestant on one case: its calls over T and 2 T steps, and what was measured."""
 
-    shape = case.inputs, case.hidden, 1, False
-    flat = rnn.init_lstm_weight(jax.random.key(1), *shape).at[-4 * case.hidden :].set(0.0)
-    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    return flat, {name: part[0] for name, part in zip(names, rnn.unpack_lstm_weights(flat, *shape), strict=True)}
+    calls: tuple[Callable[[], Any], Callable[[], Any]] | None = None
+    repeats: tuple[int, int] = (1, 1)
+    status: str = "timed"
+    error: float = math.nan
+    compile_seconds: float = math.nan
+    slopes: tuple[float, ...] = ()
+    once: tuple[float, ...] = ()
 
+    def fail(self, reason: Exception) -> None:
+        """The others are timed all the same."""
+        self.status = f"{type(reason).__name__}: {[*str(reason).splitlines(), ''][0][:90]}"
+        self.calls = None
 
-def drawn(case: Case, steps: int) -> tuple[Any, Any]:
-    """Inputs ``(steps, B, I)`` and what the loss weighs each output by, ``(steps, B, H)``, normal, float32."""
-    from jax.random import key, normal
+    def prepare(self, case: Case, kind: str, build: Callable[[Case, str], Run]) -> None:
+        """Compile, compare, and see how many calls fill a block."""
+        begun = time.perf_counter()
+        run = build(case, kind)
+        calls = run(case.steps), run(2 * case.steps)
+        self.error, _ = error_of(case, calls[0]()), calls[1]()
+        self.compile_seconds = time.perf_counter() - begun
+        if not self.error <= TYPES[kind]:
+            self.status = "wrong: its numbers are further off than its type rounds"
+        one, two = (max(1, math.ceil(BLOCK_SECONDS / max(timeit(call, number=1), 1e-6))) for call in calls)
+        self.calls, self.repeats = calls, (one, two)
 
-    return normal(key(2), (steps, case.batch, case.inputs)), normal(key(3), (steps, case.batch, case.hidden))
-
-
-def on_jax(case: Case, run: Callable[[Any, Any], Any], weights: Any, dtype: Any) -> Run:
-    """A layer of JAX: compiled, by ``vmap`` over trials where there are several."""
-    import jax
-    import jax.numpy as jnp
-
-    def loss(weights: Any, xs: Any, weigh: Any) -> Any:
-        return (run(weights, xs).astype(jnp.float32) * weigh).sum()
-
-    def prepare(steps: int) -> Callable[[], Any]:
-        xs, weigh = drawn(case, steps)
-        work = jax.value_and_grad(loss, (0, 1)) if case.gradient else lambda weights, xs, weigh: run(weights, xs)
-        given = jax.tree.map(lambda w: w.astype(dtype), weights)
-        if case.trials > 1:
-            work = jax.vmap(work, (0, None, None))
-            given = jax.tree.map(lambda w: jnp.stack([w] * case.trials), given)
-        arguments = given, xs.astype(dtype), weigh
-        compiled = jax.jit(work).lower(*arguments).compile()
-        wanted = (lambda found: found[1][1]) if case.gradient else (lambda found: found)
-        return lambda: wanted(jax.block_until_ready(compiled(*arguments)))
-
-    return prepare
+    def time(self, steps: int) -> None:
+        """One block of each length."""
+        assert self.calls is not None
+        short, long = (
+            timeit(call, number=count) / count for call, count in zip(self.calls, self.repeats, strict=True)
+        )
+        self.slopes, self.once = (*self.slopes, (long - short) / steps), (*self.once, short)
 
 
-def ours(backend: str) -> Callable[[Case, str], Run]:
-    def build(case: Case, kind: str) -> Run:
-        import lstm_jax as lj
-        from lstm_jax import convert
-
-        ((params,),) = convert.from_torch(weights_of(case)[1])
-        return on_jax(case, lambda p, xs: lj.unroll("NP", p, xs, backend=backend)[0], params, jax_type(kind))
-
-    return build
-
-
-def naive(case: Case, kind: str) -> Run:
-    """What one writes first."""
-    from layer_peers import scan_of_twenty_lines
-
-    W, R, b, _ = weights_of(case)[1].values()
-    return on_jax(case, scan_of_twenty_lines, (W.T, R.T, b), jax_type(kind))
-
-
-def cudnn(case: Case, kind: str) -> Run:
-    """``jax.experimental.rnn``, batch first as it wants it."""
-    import jax.numpy as jnp
-    from jax.experimental import rnn
-
-    if kind not in ("float32", "tf32") or case.trials > 1:
-        raise NotImplementedError("32 bits and one trial only")
-    precision = "highest" if kind == "float32" else "tensorfloat32"
-
-    def run(flat: Any, xs: Any) -> Any:
-        blank = jnp.zeros((1, case.batch, case.hidden))
-        lengths = jnp.full(case.batch, xs.shape[0], jnp.int32)
-        shape = case.inputs, case.hidden, 1, 0.0, False
-        return rnn.lstm(xs.swapaxes(0, 1), blank, blank, flat, lengths, *shape, precision)[0].swapaxes(0, 1)
-
-    return on_jax(case, run, weights_of(case)[0], jnp.float32)
-
-
-def torch_cudnn(case: Case, kind: str) -> Run:
-    """``nn.LSTM`` on the GPU."""
-    import numpy as np
-    import torch
-
-    if not torch.cuda.is_available() or case.trials > 1:
-        raise NotImplementedError("a GPU for PyTorch, and one trial")
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = kind == "tf32"
-    dtype = getattr(torch, jax_type(kind))
-    lstm = torch.nn.LSTM(case.inputs, case.hidden).to("cuda", dtype)
-    lstm.load_state_dict({name: torch.from_numpy(np.array(w)) for name, w in weights_of(case)[1].items()})
-
-    def prepare(steps: int) -> Callable[[], Any]:
-        xs, weigh = (torch.from_numpy(np.array(array)).to("cuda") for array in drawn(case, steps))
-        xs = xs.to(dtype).requires_grad_(case.gradient)
-
-        def call() -> Any:
-            if case.gradient:
-                lstm.zero_grad()
-                xs.grad = None
-                (lstm(xs)[0].float() * weigh).sum().backward()
-                found = xs.grad
-            else:
-                with torch.inference_mode():
-                    found = lstm(xs)[0]
-            torch.cuda.synchronize()
-            return found
-
-        return call
-
-    return prepare
-
-
-CONTESTANTS: dict[str, Callable[[Case, str], Run]] = {
-    "ours, scan": ours("scan"),
-    "ours, fused": ours("fused"),
-    "ours, pallas": ours("pallas"),
-    "scan of 20 lines": naive,
-    "cuDNN, jax.experimental.rnn": cudnn,
-    "cuDNN, PyTorch": torch_cudnn,
-}
-
-
-def jax_type(kind: str) -> str:
-    """What arrays of a type are stored in."""
-    return "float32" if kind == "tf32" else kind
-
-
-@cache
-def reference(case: Case) -> Any:
-    """What our scan finds in 32 bits, for one trial."""
-    import jax
-    import numpy as np
-
-    with jax.default_matmul_precision("highest"):
-        return np.asarray(ours("scan")(replace(case, trials=1), "float32")(case.steps)())
-
-
-def error_of(case: Case, found: Any) -> float:
-    """The largest difference from that, for the first trial; 1 is its largest number."""
-    import numpy as np
-
-    want = reference(replace(case, trials=1))
-    got = found.float().cpu().numpy() if hasattr(found, "cpu") else np.asarray(found, np.float32)
-    return float(np.abs((got[0] if case.trials > 1 else got) - want).max() / np.abs(want).max())
-
-
-def rows_of(case: Case, kind: str, rounds: int) -> Iterator[Row]:
-    """All contestants on one case in one type, in turn."""
+def rows_of(case: Case, kind: str, rounds: int, contestants: Sequence[str] = ()) -> Iterator[Row]:
+    """Contestants, by default all, on one case in one type, in turn."""
     import jax
 
-    ready, failed, errors = {}, {}, {}
+    contests = {name: Contest() for name in contestants or CONTESTANTS}
     with ExitStack() as stack:
         if kind in ("float32", "tf32"):
             name = "highest" if kind == "float32" else "tensorfloat32"
             stack.enter_context(jax.default_matmul_precision(name))
-        for name, build in CONTESTANTS.items():
+        for name, contest in contests.items():
             try:
-                run = build(case, kind)
-                calls = run(case.steps), run(2 * case.steps)
-                errors[name], _ = error_of(case, calls[0]()), calls[1]()
-                if not errors[name] <= TYPES[kind]:
-                    raise ArithmeticError(f"it is off by {errors[name]:.1e} of the largest number")
-                ready[name] = calls
-            except Exception as reason:  # of any library: the others are timed all the same
-                failed[name] = f"{type(reason).__name__}: {[*str(reason).splitlines(), ''][0][:90]}"
-        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ready}
+                contest.prepare(case, kind, CONTESTANTS[name])
+            except Exception as reason:  # of any library
+                contest.fail(reason)
         for _ in range(rounds):
-            for name, (once, twice) in ready.items():
-                seconds[name].append((timeit(once, number=1), timeit(twice, number=1)))
+            for contest in contests.values():
+                try:
+                    if contest.calls:
+                        contest.time(case.steps)
+                except Exception as reason:
+                    contest.fail(reason)
     head = {"B": case.batch, "T": case.steps, "I": case.inputs, "H": case.hidden, "trials": case.trials, "type": kind}
     head["mode"] = "forward + gradient" if case.gradient else "forward"
-    for name in CONTESTANTS:
-        row = dict.fromkeys(FIELDS, "") | head | {"contestant": name, "status": failed.get(name, "timed")}
-        row["error"] = f"{errors[name]:.1e}" if name in errors else ""
-        if name in ready:
-            short, long = (median(pair[n] for pair in seconds[name]) for n in range(2))
-            row |= {"us a step": f"{1e6 * (long - short) / case.steps:.4g}", "ms": f"{1e3 * short:.4g}"}
+    for name, contest in contests.items():
+        row = dict.fromkeys(FIELDS, "") | head | {"contestant": name, "status": contest.status}
+        row |= {"error": _text(contest.error, "{:.1e}"), "compile s": _text(contest.compile_seconds, "{:.1f}")}
+        if contest.slopes:
+            middle, p90 = (1e6 * np.quantile(contest.slopes, share) for share in (0.5, 0.9))
+            row |= {"us a step": f"{middle:.4g}", "min": f"{1e6 * min(contest.slopes):.4g}", "p90": f"{p90:.4g}"}
+            row["ms"] = f"{1e3 * np.median(contest.once):.4g}"
         yield row
 
 
+def _text(value: float, form: str) -> str:
+    return "" if math.isnan(value) else form.format(value)
+
+
 def cases_of(shapes: Sequence[str], types: Sequence[str]) -> list[tuple[Case, str]]:
-    """What there is to time, what matters most first: a shape in all types, after the first its populations."""
-    cases = [
-        [(Case(*parse(shape), gradient=gradient), kind) for kind in types for gradient in (False, True)]
-        for shape in shapes
-    ]
-    populations = [(replace(cases[0][0][0], trials=n, gradient=True), types[0]) for n in TRIALS]
-    return [*cases[0], *populations, *(case for more in cases[1:] for case in more)]
+    """What there is to time, what matters most first: gradients of all shapes in the first type, the populations of
+    the first shape, then the other types and what is left.
+    """
+    layers = [Case(*parse(shape), gradient=True) for shape in shapes]
+    populations = [(replace(layers[0], trials=n), types[0]) for n in TRIALS]
+    gradients = [[(layer, kind) for layer in layers] for kind in types]
+    rest = [(replace(layer, gradient=False), kind) for kind in types for layer in layers]
+    return [*gradients[0], *populations, *(case for more in gradients[1:] for case in more), *rest]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -278,7 +176,7 @@ def write(rows: Sequence[Row], rounds: int, out: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    options = tyro.cli(Options, args=arguments, prog="gpu.py")
+    options = options_of(arguments)
     rows: list[Row] = []
     cases, start = cases_of(options.shapes, options.types), time.perf_counter()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -287,7 +185,7 @@ def main(arguments: list[str]) -> int:
             print(f"{len(cases) - n} of {len(cases)} cases not run: the budget of {options.budget:g} s is used up")
             break
         print(f"case {n + 1} of {len(cases)}: {case}, {kind}", flush=True)
-        rows += rows_of(case, kind, options.rounds)
+        rows += rows_of(case, kind, options.rounds, options.contestants)
         write(rows, options.rounds, options.out)
     print(table(rows))
     return 0

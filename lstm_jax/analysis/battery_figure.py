@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_jax.analysis.paper import new_figure
-from lstm_jax.studies.battery_results import TrialResult, by_row, most, ratios
+from lstm_jax.studies.battery_results import TrialResult, by_row, ratios
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def battery_figure(found: Sequence[TrialResult]) -> Figure:
     """One line a row: every trial, their mean with its 95 % interval, on a scale where the paper's mean is 1.
 
-    Where fewer than half of the trials met it the mean is hollow and has no interval: the others took longer.
+    Where some trials did not meet it the mean is hollow and has no interval: those took longer.
 
     Raises:
         ImportError: without matplotlib.
@@ -32,7 +32,7 @@ def battery_figure(found: Sequence[TrialResult]) -> Figure:
         printed = ":" not in row.name
         colour = "#1f5fa8" if printed else "#999999"
         axes.plot(times, np.full(len(times), place), ".", color=colour, alpha=0.35, markersize=5)
-        filled = most(trials[row.name])
+        filled = all(trial.ended == "met" for trial in trials[row.name])
         if np.isfinite(low) and filled:
             axes.plot([max(low, 1e-9), high], [place, place], color=colour, linewidth=2)
         axes.plot([mean], [place], "o", color=colour, markersize=6, fillstyle="full" if filled else "none")
@@ -48,8 +48,8 @@ def battery_figure(found: Sequence[TrialResult]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel(
         "sequences until the criterion, over the paper's mean (red); right: trials that met it\n"
-        "blue: as printed, grey: another choice; hollow: fewer than half met it\n"
-        "left out: guesses, rows that were not solved or have no published mean"
+        "blue: as printed, grey: another choice; hollow: some did not, and took longer\n"
+        "left out: guesses, rows that were not solved or whose published mean was not read"
     )
     axes.grid(axis="x", alpha=0.3, which="both")
     for side in ("top", "right"):

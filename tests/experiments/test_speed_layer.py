@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import sys
 from contextlib import ExitStack
@@ -257,30 +255,3 @@ def test_the_figure_shows_each_contestant_and_cost_against_length(layer, cases, 
     assert forward.get_legend_handles_labels()[1] == ["Haiku LSTM", "lstm_jax NP, fused"]
     assert [float(points.get_offsets()[0, 0]) for points in gradient.collections] == [1.0, 2.0]
     assert len(time.lines) == len(memory.lines) == 2
-
-
-def test_the_benchmark_for_gpus_times_who_agrees_and_says_why_the_others_do_not(speed, tmp_path, capsys):
-    import gpu
-
-    out = tmp_path / "gpu"
-    assert gpu.main(["--shapes", "2,3,2,4", "--types", "float32", "--rounds", "1", "--out", str(out)]) == 0
-    with (out / "results.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert len(rows) == len(gpu.CONTESTANTS) * 4, "both modes, and two populations"
-    status = {(row["trials"], row["mode"], row["contestant"]): row["status"] for row in rows}
-    assert all(status[key] == "timed" for key in status if key[2] in ("ours, scan", "ours, fused", "scan of 20 lines"))
-    assert status["1", "forward", "ours, pallas"].startswith("RuntimeError: backend='pallas' ")
-    assert (out / "table.md").read_text().count("\n") == len(rows) + 2
-    assert set(json.loads((out / "manifest.json").read_text())) >= {"command", "commit", "device", "rounds"}
-
-
-def test_the_benchmark_for_gpus_refuses_to_time_other_numbers(speed, monkeypatch, tmp_path):
-    import gpu
-    import layer_peers
-
-    right = layer_peers.scan_of_twenty_lines
-    monkeypatch.setattr(layer_peers, "scan_of_twenty_lines", lambda weights, xs: 1.01 * right(weights, xs))
-    monkeypatch.setattr(gpu, "CONTESTANTS", {"ours, scan": gpu.ours("scan"), "scan of 20 lines": gpu.naive})
-    rows = list(gpu.rows_of(gpu.Case(2, 3, 2, 4), "float32", 1))
-    assert [row["status"].split(":")[0] for row in rows] == ["timed", "ArithmeticError"]
-    assert rows[0]["us a step"] and not rows[1]["us a step"]
