@@ -8,11 +8,11 @@
 It asks for nothing that a bare machine with JAX may lack: ``PYTHONPATH=.`` where the library is not installed.
 
 Beside our backends stand a scan as one writes it first, cuDNN through ``jax.experimental.rnn`` (32 bits only) and,
-where PyTorch is installed, cuDNN through ``nn.LSTM``; last, and only where it is named, the kernel in Pallas, which may
-take the whole process down. What each finds, outputs or gradients, stands beside what our scan finds in 32 bits; a row
-whose numbers are further off than its type rounds says so, and its time is no result. The time of a step is a slope,
-(time of 2 T steps - time of T) / T, so that a launch or a transfer once a call is not in it: median, least and 90 %
-quantile over rounds, each as many calls as last a twentieth of a second. One that fails says so in its row.
+where PyTorch is installed, cuDNN through ``nn.LSTM``; last, and only where it is named, the kernel in Pallas, which
+may take the whole process down. What each finds, outputs or gradients, stands beside what our scan finds in 32 bits; a
+row whose numbers are further off than its type rounds says so, and its time is no result. The time of a step is a
+slope, (time of 2 T steps - time of T) / T, so that a launch or a transfer once a call is not in it: median, least and
+90 % quantile over rounds, each as many calls as last a twentieth of a second. One that fails says so in its row.
 """
 
 from __future__ import annotations

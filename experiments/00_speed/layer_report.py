@@ -71,8 +71,8 @@ def section(folder: Path) -> str:
         peers = [key for key in cost if not is_ours(key)]
         if own and peers:
             best, rival = min(own, key=cost.__getitem__), those[0]["best peer"]
-            passes = [row for row in those if row["contestant"] == best]
-            numbers = (short(cost[best]), short(cost[rival]), verdict(passes))
+            passes, rivals = ([row for row in those if row["contestant"] == key] for key in (best, rival))
+            numbers = (short(cost[best]), short(cost[rival]), verdict(passes, rivals))
             use = short(mean_of(passes, "GFLOP/s")), f"{100 * mean_of(passes, 'share of peak'):.0f} %"
             lines.append([case, mode, label(best), label(rival), *numbers, *use])
     if not lines:
@@ -81,10 +81,17 @@ def section(folder: Path) -> str:
     return markdown(header, lines, left=4) + "\n\n" + circumstances(manifest)
 
 
-def verdict(passes: Rows) -> str:
-    """How many times as fast as the best peer, by pass; a tie if within the spread, or if passes name two winners."""
+def verdict(passes: Rows, rivals: Rows = ()) -> str:
+    """How many times as fast as the best peer, by pass; a tie if within the spread of either, or if passes name two
+    winners.
+
+    ``rivals``: the rows of that peer.
+    """
     ratios = [float(row["times best peer"]) for row in passes]
-    within = any(abs(ratio - 1) < float(row["spread"]) for ratio, row in zip(ratios, passes, strict=True))
+    spreads: dict[str, float] = {}
+    for row in (*passes, *rivals):
+        spreads[row["pass"]] = max(spreads.get(row["pass"], 0.0), float(row["spread"]))
+    within = any(abs(ratio - 1) < spreads[row["pass"]] for ratio, row in zip(ratios, passes, strict=True))
     return ", ".join(f"{ratio:.2f}" for ratio in ratios) + " (tie)" * (within or min(ratios) < 1 < max(ratios))
 
 

@@ -24,7 +24,7 @@ VERBS = MappingProxyType(
         "report": "make table and figure anew from the results in a folder",
         "bench": "times and sizes, side by side with other libraries",
         "data": "list data sets, prepare one, take them out of packages",
-        "native": "compile the CPU kernel: cells 1.1 to 3 times as fast, small ones most",
+        "native": "compile the CPU kernel, which makes cells faster, up to several times",
         "tasks": "list the tasks made of random numbers",
         "transcribe": "what a trained network hears in WAV files",
         "generate": "what a network that learned a text goes on to write",

@@ -243,10 +243,14 @@ def test_the_tables_say_who_won_by_how_much_and_who_was_absent(layer, cases, rep
 
 
 def test_a_difference_below_the_spread_is_a_tie(report):
-    rows = [{"times best peer": "1.04", "spread": "0.01"}, {"times best peer": "1.02", "spread": "0.03"}]
+    def row(number, ratio, spread):
+        return {"pass": str(number), "times best peer": str(ratio), "spread": str(spread)}
+
+    rows = [row(1, 1.04, 0.01), row(2, 1.02, 0.03)]
     assert report.verdict(rows[:1]) == "1.04" and report.verdict(rows) == "1.04, 1.02 (tie)"
-    winners = [{"times best peer": "1.4", "spread": "0.01"}, {"times best peer": "0.8", "spread": "0.01"}]
-    assert report.verdict(winners) == "1.40, 0.80 (tie)"
+    assert report.verdict(rows[:1], [row(1, 1.0, 0.05)]) == "1.04 (tie)", "the spread of the peer"
+    assert report.verdict(rows[:1], [row(2, 1.0, 0.05)]) == "1.04", "of another pass"
+    assert report.verdict([row(1, 1.4, 0.01), row(2, 0.8, 0.01)]) == "1.40, 0.80 (tie)"
 
 
 def test_the_figure_shows_each_contestant_and_cost_against_length(layer, cases, report, tmp_path):
