@@ -138,7 +138,9 @@ def rows_of(case: Case, kind: str, rounds: int, contestants: Sequence[str] = ())
     for name, contest in contests.items():
         row = dict.fromkeys(FIELDS, "") | head | {"contestant": name, "status": contest.status}
         row |= {"error": _text(contest.error, "{:.1e}"), "compile s": _text(contest.compile_seconds, "{:.1f}")}
-        if contest.slopes:
+        if contest.calls and contest.slopes:
+            if min(contest.slopes) <= 0 and contest.status == "timed":
+                row["status"] = "noise: more steps took no longer"
             middle, p90 = (1e6 * np.quantile(contest.slopes, share) for share in (0.5, 0.9))
             row |= {"us a step": f"{middle:.4g}", "min": f"{1e6 * min(contest.slopes):.4g}", "p90": f"{p90:.4g}"}
             row["ms"] = f"{1e3 * np.median(contest.once):.4g}"

@@ -206,7 +206,11 @@ def _errors(rows: Mapping[str, Sequence[TrialResult]], of_it: Sequence[BatteryRo
                     [value for trial in rows[row.name] if not math.isnan(value := getattr(trial, column))]
                     for column in columns[: len(theirs)]
                 ]
-                shown = _both(f"{sum(of) / len(of):.4f}" if of else DASH for of in ours)
+                count = len(rows[row.name])
+                shown = _both(
+                    f"{sum(of) / len(of):.4f}{f' ({len(of)})' if len(of) < count else ''}" if of else DASH
+                    for of in ours
+                )
                 parts.append(f"`{row.name}` {shown} (paper: {_both(f'{value:.4f}' for value in theirs)})")
         if parts:
             said.append(f"{what}: {'; '.join(parts)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -153,7 +154,7 @@ def _lines(axes: Axes, rows: Sequence[ScoreRow]) -> None:
     }
     learned = {row.model for row in rows if row.seed >= 0}
     ceiling = FAR * float(np.nanmax([scores[model] for model in learned]))
-    colors, dashes = iter(COLORS), iter(("--", ":", "-."))
+    colors, dashes = cycle(COLORS), cycle(("--", ":", "-."))
     for model, values in scores.items():
         if model in learned:
             axes.plot(horizons, values, color=next(colors), linewidth=0.9, marker="o", markersize=2, label=model)

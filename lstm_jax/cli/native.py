@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
     if options.action == "build":
         try:
             build.build()
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             if not options.optional:
                 raise
             print(f"The native kernel was not built, cells run as loops of XLA: {error}")

@@ -131,7 +131,7 @@ def baselines(periods: Mapping[str, int]) -> dict[str, Baseline]:
     return {**naive, "drift": Baseline(drift, 2)}
 
 
-MOST_ERRORS = 500
+MOST_ERRORS = 200
 """Errors on validation that a baseline's doubt is made of, at most."""
 
 

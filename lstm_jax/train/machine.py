@@ -44,7 +44,10 @@ def use_whole_machine(cache: Path | None = None) -> None:
         except RuntimeError:
             pass  # JAX has started already: it keeps the devices it has
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache or default_cache()))
+        try:
+            jax.config.update("jax_compilation_cache_dir", str(cache or default_cache()))
+        except RuntimeError:
+            pass  # a user without a home: programs are compiled anew
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

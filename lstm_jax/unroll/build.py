@@ -39,9 +39,10 @@ def compiler() -> list[str]:
 
     Raises:
         NoCompilerError: there is none.
+        ValueError: ``CXX`` has a quote that does not end.
     """
-    if named := os.environ.get("CXX"):
-        return shlex.split(named)
+    if named := shlex.split(os.environ.get("CXX", "")):
+        return named
     for name in COMPILERS:
         if found := shutil.which(name):
             return [found]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 
+import pytest
+
 
 def test_the_benchmark_for_gpus_times_who_agrees_and_says_why_the_others_do_not(speed, tmp_path, monkeypatch):
     import gpu
@@ -17,12 +19,24 @@ def test_the_benchmark_for_gpus_times_who_agrees_and_says_why_the_others_do_not(
         rows = list(csv.DictReader(stream))
     assert len(rows) == len(gpu.CONTESTANTS) * 4, "both modes, and two populations"
     status = {(row["trials"], row["mode"], row["contestant"]): row["status"] for row in rows}
+    fine = ("timed", "noise: more steps took no longer")  # of three steps and one round
     timed = ("ours, scan", "ours, fused", "ours, fused, CUDA graph", "scan of 20 lines")
-    assert all(status[key] == "timed" for key in status if key[2] in timed)
+    assert all(status[key] in fine for key in status if key[2] in timed)
     assert "ours, pallas" not in gpu.options_of([]).contestants, "it runs where it is named"
     assert status["1", "forward", "ours, pallas"].startswith("RuntimeError: backend='pallas' ")
     assert (out / "table.md").read_text().count("\n") == len(rows) + 2
     assert set(json.loads((out / "manifest.json").read_text())) >= {"command", "commit", "device", "rounds"}
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_sixteen_bits_run_with_gradients_and_trials(speed, monkeypatch, kind):
+    import gpu
+
+    monkeypatch.setattr(gpu, "BLOCK_SECONDS", 1e-4)
+    for trials in (1, 2):
+        case = gpu.Case(2, 3, 2, 4, gradient=True, trials=trials)
+        (row,) = gpu.rows_of(case, kind, 1, ("ours, fused",))
+        assert row["status"] in ("timed", "noise: more steps took no longer") and float(row["error"]) < 0.02
 
 
 def test_the_benchmark_for_gpus_refuses_to_time_other_numbers(speed, monkeypatch, tmp_path):
@@ -33,7 +47,7 @@ def test_the_benchmark_for_gpus_refuses_to_time_other_numbers(speed, monkeypatch
     monkeypatch.setattr(layer_peers, "scan_of_twenty_lines", lambda weights, xs: 1.01 * right(weights, xs))
     monkeypatch.setattr(gpu, "BLOCK_SECONDS", 1e-4)
     rows = list(gpu.rows_of(gpu.Case(2, 3, 2, 4), "float32", 1, ("ours, scan", "scan of 20 lines")))
-    assert [row["status"].split(":")[0] for row in rows] == ["timed", "wrong"]
+    assert [row["status"].split(":")[0] for row in rows] in (["timed", "wrong"], ["noise", "wrong"])
 
 
 def test_weights_gradients_are_compared_as_well_and_who_fails_while_timed_stops_no_other(speed, monkeypatch):
@@ -71,4 +85,5 @@ def test_weights_gradients_are_compared_as_well_and_who_fails_while_timed_stops_
     rows = {row["contestant"]: row for row in gpu.rows_of(gpu.Case(2, 3, 2, 4, gradient=True), "float32", 1)}
     assert rows["halved"]["status"].startswith("wrong") and rows["halved"]["error"] == "5.0e-01"
     assert rows["tired"]["status"] == "RuntimeError: the device is gone"
-    assert rows["ours, scan"]["status"] == "timed" and float(rows["ours, scan"]["us a step"])
+    assert rows["ours, scan"]["status"] in ("timed", "noise: more steps took no longer")
+    assert rows["ours, scan"]["us a step"] and not rows["tired"]["us a step"]

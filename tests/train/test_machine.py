@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 
+import jax
 import pytest
 
-from lstm_jax.train.machine import code_label, describe_machine
+from lstm_jax.train import machine
+from lstm_jax.train.machine import code_label, describe_machine, use_whole_machine
+from lstm_jax.unroll import build
 
 COUNT = "import jax; from lstm_jax.train import use_whole_machine; use_whole_machine(); print(len(jax.devices()))"
 
@@ -25,6 +28,27 @@ def test_the_environment_says_how_many_host_devices_there_are(choice, root):
         check=True,
     )
     assert done.stdout.split() == ["3"]
+
+
+def test_compiled_programs_are_kept_apart_by_processor_and_nowhere_without_a_home(monkeypatch, tmp_path):
+    said: dict[str, object] = {}
+    monkeypatch.setattr(jax.config, "update", said.__setitem__)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folders = set()
+    for features in ("flags: avx2", "flags: avx512"):
+        monkeypatch.setattr(build, "processor_features", lambda features=features: features)
+        use_whole_machine()
+        folders.add(said.pop("jax_compilation_cache_dir"))
+    assert len(folders) == 2 and all(str(folder).startswith(str(tmp_path)) for folder in folders)
+
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(machine.Path, "home", nobody)
+    use_whole_machine()
+    assert "jax_compilation_cache_dir" not in said
 
 
 def test_a_manifest_names_flags_and_no_folder(monkeypatch):

@@ -102,7 +102,10 @@ def test_a_kernel_that_was_built_meanwhile_is_found_where_it_is_asked_for(monkey
         patch.setenv("XDG_CACHE_HOME", str(tmp_path))
         build.load.cache_clear()
         assert not build.load()
-    lj.unroll("V", params, xs, backend="native")
+    try:
+        lj.unroll("V", params, xs, backend="native")
+    finally:
+        build.load.cache_clear()
 
 
 def test_where_it_cannot_be_compiled_the_optional_build_goes_on(nowhere, monkeypatch, capsys):
