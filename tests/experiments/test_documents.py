@@ -78,7 +78,7 @@ def test_a_run_scores_networks_beside_counts_and_takes_gates_away(experiment, te
     assert load_run(out / "quick" / "runs" / "speeches-NP")[0].data.batching == "bucketed"
     assert readme_section(out / "quick") in capsys.readouterr().out
     best = max(scores[3:], key=lambda score: score.validation)
-    assert f"| variant | {best.data} (accuracy ↑) |" in readme_section(out / "quick")
+    assert f"| variant | parameters | {best.data} (accuracy ↑) |" in readme_section(out / "quick")
     before = (out / "quick" / "runs" / "speeches-NP" / "metrics.csv").stat().st_mtime_ns
     assert experiment.main(arguments) == 0
     assert (out / "quick" / "runs" / "speeches-NP" / "metrics.csv").stat().st_mtime_ns == before

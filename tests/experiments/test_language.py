@@ -63,8 +63,9 @@ def test_a_network_is_trained_scored_beside_counts_and_not_trained_again(experim
     assert experiment.main(["--preset", "best", "--out", str(out)]) == 0
     scores = read_table(out / "best" / "scores.csv", Score)
     names = [score.model for score in scores]
-    assert names[0] == "single symbols, counted" and names[2:] == ["NP", "NP, still learning"]
-    assert scores[1].test < scores[0].test and scores[3].parameters == scores[2].parameters > 0
+    assert names[0] == "single symbols, counted" and names[3:] == ["NP", "NP, still learning"]
+    assert names[1].endswith(" in a row, counted") and names[2].endswith(" in a row, counted, still counting")
+    assert scores[1].test < scores[0].test and scores[4].parameters == scores[3].parameters > 0
     assert all(score.validation > 0 and score.last_tenth > 0 for score in scores)
     assert load_run(out / "best" / "runs" / "tiny_shakespeare-NP")[0].model.variant == "NP"
     assert readme_section(out / "best") in capsys.readouterr().out
