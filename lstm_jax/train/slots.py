@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -156,16 +156,17 @@ def side_by_side(
     return min(len(configs), max(int(share * limit / trial_bytes(configs[0], problem)), 1) * len(devices))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _draw(model: ModelConfig, sizes: tuple[int, int, int], seed: jax.Array) -> Network:
-    """Drawn at the exact size, whatever it is padded to: a trial is the run that its config names."""
-    return embed(model, init_network(stream(seed, PARAMETERS), model, *sizes))
+# A few only: each size that a search draws is a program of its own, and a process has room for so many; see parallel.py.
+@lru_cache(maxsize=8)
+def _draw(model: ModelConfig, sizes: tuple[int, int, int]) -> Callable[[jax.Array], Network]:
+    """Seed to weights, drawn at the exact size, whatever it is padded to: a trial is the run that its config names."""
+    return jax.jit(lambda seed: embed(model, init_network(stream(seed, PARAMETERS), model, *sizes)))
 
 
 def _begin(config: Config, problem: Problem) -> Trials:
     """One trial before its first step, without a leading axis."""
     seed = jnp.uint32(config.train.seed)
-    params = _draw(config.model, (problem.input_size, problem.output_size, problem.length), seed)
+    params = _draw(config.model, (problem.input_size, problem.output_size, problem.length))(seed)
     return with_best(
         blank_state(config, problem.streams, params, seed, default_hyper(config)), problem.higher_is_better
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from lstm_jax.names import UsageError
 from lstm_jax.train.population import run_population
-from lstm_jax.train.slots import run_trials, side_by_side, trial_bytes
+from lstm_jax.train.slots import _begin, run_trials, side_by_side, trial_bytes
 from lstm_jax.train.source import load_problem
 
 
@@ -158,3 +159,17 @@ def test_trials_that_would_each_fill_all_devices_are_refused(tiny):
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, parallel="shard_map"))
     with pytest.raises(UsageError, match="one by one, got parallel='shard_map'"):
         run_trials([config], None, print)
+
+
+def test_a_search_over_many_sizes_keeps_few_programs(tiny, problem):
+    """Each size is drawn by a program of its own; one that kept them all would end at the bound on memory maps."""
+
+    def programs_after(sizes):
+        options = {"sizes": (*sizes, 40), "initializer": "odyssey"}
+        for config in configs_of(tiny, len(sizes), **options):
+            _begin(config, problem)
+        gc.collect()
+        return len(jax.local_devices()[0].client.live_executables())
+
+    few = programs_after(range(3, 13))
+    assert programs_after(range(13, 18)) <= few
