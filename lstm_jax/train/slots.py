@@ -156,7 +156,8 @@ def side_by_side(
     return min(len(configs), max(int(share * limit / trial_bytes(configs[0], problem)), 1) * len(devices))
 
 
-# A few only: each size that a search draws is a program of its own, and a process has room for so many, see parallel.py.
+# A few only: each size that a search draws is a program of its own, and a process has room for so many; see
+# parallel.py.
 @lru_cache(maxsize=8)
 def _draw(model: ModelConfig, sizes: tuple[int, int, int]) -> Callable[[jax.Array], Network]:
     """Seed to weights, drawn at the exact size, whatever it is padded to: a trial is the run that its config names."""
