@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 
 from lstm_jax.analysis.report import DASH, computed_by, embed, markdown
-from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_results import PACKED, TrialResult, by_row, most, read_results
 from lstm_jax.studies.battery_row import BatteryRow
@@ -107,7 +106,7 @@ def _line(row: BatteryRow, trials: Sequence[TrialResult]) -> tuple[str, ...]:
         [times[goal] for trial in trials if (times := (trial.met_1, trial.met_2))[goal] > 0] for goal in range(goals)
     ]
     means = [mean_interval(of_goal) if of_goal else None for of_goal in met]
-    last, guessed = means[-1], isinstance(row.protocol, GuessProtocol)
+    last, guessed = means[-1], row.guesses
     uneven = len(set(map(len, met))) > 1  # two criteria met by different trials
     means_known, shares_known, longest_known = published.known
     return (
@@ -190,14 +189,17 @@ def _wrong(trials: Sequence[TrialResult], goal: int) -> str:
     return f"{sum(values) / len(values):.3g}" + (f" (to {max(values)})" if len(values) > 1 and max(values) else "")
 
 
-ERRORS = {"rmse": "Root mean squared error on them", "distance": "Mean distance to the target without noise on them"}
+ERRORS = (
+    ("rmse", ("rmse_1", "rmse_2"), "Root mean squared error on them"),
+    ("distance", ("mean_1", "mean_2"), "Mean distance to the target without noise on them"),
+)
+"""Of ``Published``, of ``TrialResult`` goal by goal, and in words; on the fresh sequences."""
 
 
 def _errors(rows: Mapping[str, Sequence[TrialResult]], of_it: Sequence[BatteryRow]) -> list[str]:
     """Ours beside the papers', of the rows for which they print one."""
     said = []
-    for name, what in ERRORS.items():
-        columns = {"rmse": ("rmse_1", "rmse_2"), "distance": ("mean_1", "mean_2")}[name]
+    for name, columns, what in ERRORS:
         parts = []
         for row in of_it:
             theirs = getattr(row.published, name)
@@ -242,8 +244,7 @@ def _legend(found: Sequence[TrialResult]) -> str:
 
 def _pace(found: Sequence[TrialResult]) -> str:
     """What one core did in a second, over all rows."""
-    learned = by_row(found).items()
-    rows = {name: trials for name, trials in learned if not isinstance(BATTERY[name].protocol, GuessProtocol)}
+    rows = {name: trials for name, trials in by_row(found).items() if not BATTERY[name].guesses}
     steps, seconds = (sum(getattr(trials[0], name) for trials in rows.values()) for name in ("steps", "seconds"))
     told = f"{steps / max(seconds, 1e-9) / 1e6:.2g} million steps"
     whole = [trials for name, trials in rows.items() if not BATTERY[name].streams]

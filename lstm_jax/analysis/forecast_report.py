@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 INSIDE = "coverage_80"
 POINTS: Mapping[str, str] = MappingProxyType({"mse": "MSE", "mae": "MAE"})
 DOUBTS: Mapping[str, str] = MappingProxyType({"crps": "CRPS", INSIDE: "inside"})
-TRUTH, MEDIAN, LINE, GREY = "#000000", "#0072B2", "#D55E00", "#999999"
+TRUTH, MEDIAN, LINE, GREY = "#000000", "#0072B2", "#882255", "#999999"
+"""What came, a network's median, the linear forecast (no colour of a cell), and other baselines."""
 FANS = 2
 """Cells whose samples are shown: the reference, and the first of which something was taken away."""
 FAR = 1.3
+"""Baselines that come so many times above the worst cell are left to the table."""
 BANDS = ("#9ACBEA", "#D9ECF8")
 """One a level, opaque: what the legend shows is what is drawn."""
 
@@ -159,7 +161,7 @@ def _lines(axes: Axes, rows: Sequence[ScoreRow]) -> None:
         if model in learned:
             axes.plot(horizons, values, color=next(colors), linewidth=0.9, marker="o", markersize=2, label=model)
         elif model == LINEAR:
-            axes.plot(horizons, values, color=TRUTH, linewidth=1.1, linestyle="--", label=model)
+            axes.plot(horizons, values, color=LINE, linewidth=1.1, linestyle="--", label=model)
         elif np.nanmax(values) < ceiling:
             axes.plot(horizons, values, color=GREY, linewidth=0.9, linestyle=next(dashes), label=model)
     axes.set_xscale("log")

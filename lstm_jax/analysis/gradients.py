@@ -68,10 +68,9 @@ def state_jacobian_norms(variant: Variant | str, params: Params, xs: jax.Array) 
     """How an error in the state grows or fades on its way back: the spectral norm of ``d s_T / d s_{T-k}``.
 
     The state s holds all that the next step reads: c, y and, where they are fed back, the gates; of a tanh network y
-    alone. The Jacobian is the
-    product of one Jacobian a step (Bengio, Simard & Frasconi 1994; Hochreiter & Schmidhuber 1997, section 3), so a
-    straight line on a logarithmic axis is exponential decay or growth. Where f = 1, the cell passes errors on
-    unchanged.
+    alone. The Jacobian is the product of one Jacobian a step (Bengio, Simard & Frasconi 1994; Hochreiter & Schmidhuber
+    1997, section 3), so a straight line on a logarithmic axis is exponential decay or growth. Where f = 1, the cell
+    passes errors on unchanged.
 
     Args:
         variant: record or name.

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.studies.battery import BATTERY
 from lstm_jax.studies.battery_row import BatteryRow
 from lstm_jax.studies.collect import read_table
@@ -89,9 +88,8 @@ def ratios(found: Sequence[TrialResult]) -> list[tuple[BatteryRow, float, float,
     for name, trials in by_row(found).items():
         times = [max(trial.met_1, trial.met_2) for trial in trials if trial.ended == "met"]
         paper = BATTERY[name].published.sequences[-1]
-        guessed = isinstance(BATTERY[name].protocol, GuessProtocol)
         remembered = BATTERY[name].published.known[0] == "recalled"
-        if times and not guessed and not remembered and not math.isnan(paper):
+        if times and not BATTERY[name].guesses and not remembered and not math.isnan(paper):
             mean = mean_interval(times)
             listed.append((BATTERY[name], mean.mean / paper, mean.low / paper, mean.high / paper))
     return listed

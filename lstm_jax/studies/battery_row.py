@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lstm_jax.online.guessing import GuessProtocol
 from lstm_jax.online.streams import StreamProtocol
 
 CAP = 10.0
@@ -69,6 +70,11 @@ class BatteryRow:
     def streams(self) -> bool:
         """Whether trials read streams without end; then sequences are training streams."""
         return isinstance(self.protocol, StreamProtocol)
+
+    @property
+    def guesses(self) -> bool:
+        """Whether nothing is learned, nets are drawn; then sequences are guesses, and the paper's are of learning."""
+        return isinstance(self.protocol, GuessProtocol)
 
     @property
     def cap(self) -> int:

@@ -35,7 +35,11 @@ def test_gates_and_the_pace_of_batches_stand_beside_them(tmp_path):
     pace = Pace("bucketed", 4, 0.123, 32.0, 2.5, 2.0, 9.7, 50, 5, "a cpu", "abc")
     write_table(tmp_path / "batching.csv", Pace, [pace])
     text = readme_section(tmp_path)
-    assert " | 0.7510" in text and "| NFG | " in text and "▼" in text and "6 networks, 3 minutes of one core" in text
+    assert (
+        f"| NFG | {rows[-1].parameters:,} | 0.7510" in text
+        and "▼" in text
+        and "6 networks, 3 minutes of one core" in text
+    )
     assert "| bucketed | 4 | 12.3 % | 32.0 | 2.50 | 80 | 9.7 |" in text
     assert "Median of 5 times 50 updates" in text and "(a cpu, commit abc)" in text
 

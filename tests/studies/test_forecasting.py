@@ -83,6 +83,9 @@ def test_table_and_figure_follow_from_the_folder(finished):
         assert {"linear", "NP", "naive, day"} <= lines.keys()
         of_cell = [[row.crps for row in found if (row.model, row.horizon) == ("NP", ahead)] for ahead in (4, 12)]
         np.testing.assert_allclose(lines["NP"], np.mean(of_cell, axis=1))
+        far = [row._replace(crps=100.0) if row.model == "drift" else row for row in found]
+        shown = forecast_figure(far, {name: fans[name] for name in fans.files}).axes[0].lines
+        assert "drift" in lines and "drift" not in {line.get_label() for line in shown}
         (line,) = [line for line in panel.lines if line.get_label() == "linear"]
         np.testing.assert_array_equal(line.get_ydata(), fans["h1 linear"])
         errors = ((fans["h1 linear"] - fans["h1 truth"][30:]) ** 2).mean(), ((fans["h1 truth"][30:]) ** 2).mean()

@@ -41,3 +41,21 @@ def assert_same_bits():
             assert x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes(), jax.tree_util.keystr(path)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def arrays():
+    """``arrays(config, path)``: what the newest checkpoint of a run holds."""
+    from lstm_jax.train.checkpoint import load_checkpoint
+    from lstm_jax.train.parallel import build_program, devices_for
+    from lstm_jax.train.population import stack_hypers
+    from lstm_jax.train.program import begin, to_host
+    from lstm_jax.train.source import load_problem
+
+    def newest(config, path):
+        count, problem = config.train.trials, load_problem(config.data)
+        program = build_program(config, problem.loss, devices_for(config, count))
+        like = begin(program, program.place(problem), [0] * count, stack_hypers(config, count, None))
+        return load_checkpoint(path / "checkpoints", to_host(like, count))
+
+    return newest

@@ -12,14 +12,12 @@ import time
 import numpy as np
 import pytest
 
-from lstm_jax.train.checkpoint import checkpoint_steps, load_checkpoint
+from lstm_jax.train.checkpoint import checkpoint_steps
 from lstm_jax.train.config import from_json, to_json
 from lstm_jax.train.loop import next_stop, train
-from lstm_jax.train.parallel import build_program
-from lstm_jax.train.population import run_population, stack_hypers
-from lstm_jax.train.program import begin, to_host
+from lstm_jax.train.population import run_population
+from lstm_jax.train.program import begin
 from lstm_jax.train.records import FolderBusyError, alone_in
-from lstm_jax.train.source import load_problem
 
 SCRIPT = """
 import sys, jax
@@ -61,16 +59,6 @@ def wait_for_checkpoint(process, path, deadline=180):
         time.sleep(0.02)
 
 
-def arrays(config, path):
-    problem = load_problem(config.data)
-    program = build_program(config, problem.loss)
-    like = to_host(
-        begin(program, problem, [0] * config.train.trials, stack_hypers(config, config.train.trials, None)),
-        config.train.trials,
-    )
-    return load_checkpoint(path / "checkpoints", like)
-
-
 def test_a_run_in_a_folder_is_the_run_in_memory(finite, uninterrupted):
     _, summary = uninterrupted
     result = run_population(finite)
@@ -91,7 +79,7 @@ def test_the_folder_holds_what_it_should(finite, uninterrupted):
 
 
 def test_resume_after_a_flipped_byte_ends_with_the_same_bytes(
-    tmp_path, finite, uninterrupted, capsys, assert_same_bits
+    tmp_path, finite, uninterrupted, capsys, arrays, assert_same_bits
 ):
     path = tmp_path / "run"
     shutil.copytree(uninterrupted[0], path)
@@ -135,7 +123,7 @@ def test_a_run_that_another_process_works_on_is_left_alone(finite, uninterrupted
         assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
 
 
-def test_killed_and_resumed_is_bitwise_the_run_that_never_stopped(tmp_path, root, tiny, assert_same_bits):
+def test_killed_and_resumed_is_bitwise_the_run_that_never_stopped(tmp_path, root, tiny, arrays, assert_same_bits):
     config = tiny(steps=90, log_every=3, eval_every=6, checkpoint_every=6, keep=2, trials=2, input_noise=0.1)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = spawn(config, killed, root)

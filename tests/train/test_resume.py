@@ -8,20 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
-from lstm_jax.train.checkpoint import load_checkpoint
 from lstm_jax.train.loop import train
-from lstm_jax.train.parallel import build_program, devices_for
-from lstm_jax.train.population import run_population, stack_hypers
-from lstm_jax.train.program import begin, to_host
-from lstm_jax.train.source import load_problem
-
-
-def arrays(config, path):
-    """What the newest checkpoint holds."""
-    count, problem = config.train.trials, load_problem(config.data)
-    program = build_program(config, problem.loss, devices_for(config, count))
-    like = begin(program, program.place(problem), [0] * count, stack_hypers(config, count, None))
-    return load_checkpoint(path / "checkpoints", to_host(like, count))
+from lstm_jax.train.population import run_population
 
 
 @pytest.mark.parametrize(
@@ -34,7 +22,7 @@ def arrays(config, path):
     ],
     ids=lambda program: next(iter(program.values())),
 )
-def test_no_batch_is_repeated_or_left_out(tmp_path, tiny, assert_same_bits, program):
+def test_no_batch_is_repeated_or_left_out(tmp_path, tiny, arrays, assert_same_bits, program):
     config = tiny(input_noise=0.1, **program)
     whole, part = tmp_path / "whole", tmp_path / "part"
     summary = train(config, whole, progress=False)
